@@ -1,0 +1,296 @@
+//! The function whose curvature is asked for, and what a backend that knows its products provides.
+
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::krylov::{Block, LinearOperator, Scalars, Slot};
+use crate::model::{Loss, Network, Targets};
+use crate::numeric::{Precision, Real};
+
+/// Which symmetric operator of the objective.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Curvature {
+    /// H = ∇²f(θ).
+    #[default]
+    Hessian,
+}
+
+impl Display for Curvature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hessian => "hessian",
+        })
+    }
+}
+
+/// The network's inputs, [N, width] row by row, as the file stored them, and the factor they are multiplied by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    values: Storage,
+    scale: f64,
+    width: usize,
+}
+
+/// Numbers in the type they came in: a data set is not widened before it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Storage {
+    /// Bytes, such as an image's.
+    U8(Vec<u8>),
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+impl Storage {
+    /// How many numbers.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no number.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number `index`, exactly.
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            Self::U8(values) => f64::from(values[index]),
+            Self::F32(values) => f64::from(values[index]),
+            Self::F64(values) => values[index],
+        }
+    }
+
+    /// Keeps the first `len` numbers.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Self::U8(values) => values.truncate(len),
+            Self::F32(values) => values.truncate(len),
+            Self::F64(values) => values.truncate(len),
+        }
+    }
+}
+
+impl Inputs {
+    /// Rows of `width` numbers, each multiplied by `scale` when it is read.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is no sample or the numbers make no whole rows; [`Error::NonFinite`] where one is not finite.
+    pub fn new(values: Storage, width: usize, scale: f64) -> Result<Self> {
+        if width == 0 || values.is_empty() {
+            return Err(Error::Input(format!("x has {} numbers in rows of {width}: at least one sample is needed", values.len())));
+        }
+        if !values.len().is_multiple_of(width) {
+            return Err(Error::Input(format!("x has {} numbers, no whole rows of {width}", values.len())));
+        }
+        let inputs = Self { values, scale, width };
+        if let Some(at) = (0..inputs.values.len()).find(|&at| !inputs.at(at).is_finite()) {
+            return Err(Error::NonFinite(format!(
+                "x[{}, {}] is {} (scaled by {scale}): every input must be finite",
+                at / width,
+                at % width,
+                inputs.values.get(at)
+            )));
+        }
+        Ok(inputs)
+    }
+
+    /// N.
+    pub fn samples(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The scaled number at flat index `index`.
+    pub fn at(&self, index: usize) -> f64 {
+        self.values.get(index) * self.scale
+    }
+
+    /// All rows, scaled in double precision and then rounded to `T`, [N, width] row by row.
+    pub fn to_vec<T: Real>(&self) -> Vec<T> {
+        (0..self.values.len()).map(|index| T::from_f64(self.at(index))).collect()
+    }
+}
+
+/// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    network: Network,
+    loss: Loss,
+    weight_decay: f64,
+    inputs: Inputs,
+    targets: Targets,
+}
+
+impl Objective {
+    /// An objective whose parts fit together.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the input's width is not the network's, the targets are not as many as the samples, are of a kind that
+    /// the loss does not take, or name a class the network has not; [`Error::NonFinite`] where a target or λ is not finite.
+    pub fn new(network: Network, loss: Loss, weight_decay: f64, inputs: Inputs, targets: Targets) -> Result<Self> {
+        if !weight_decay.is_finite() {
+            return Err(Error::NonFinite(format!("weight decay is {weight_decay}: it must be finite")));
+        }
+        if inputs.width() != network.inputs() {
+            return Err(Error::Input(format!(
+                "x has {} numbers a sample, but the network's first layer takes {}",
+                inputs.width(),
+                network.inputs()
+            )));
+        }
+        check_targets(&network, loss, &inputs, &targets)?;
+        Ok(Self { network, loss, weight_decay, inputs, targets })
+    }
+
+    /// The network, whose parameters are θ.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// λ.
+    pub fn weight_decay(&self) -> f64 {
+        self.weight_decay
+    }
+
+    /// x.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// y.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// N.
+    pub fn samples(&self) -> usize {
+        self.inputs.samples()
+    }
+
+    /// Number of parameters.
+    pub fn dim(&self) -> usize {
+        self.network.layout().dim()
+    }
+
+    /// The target of output `output` of sample `sample`: 0 or 1 for classes.
+    pub fn target(&self, sample: usize, output: usize) -> f64 {
+        match &self.targets {
+            Targets::Classes(classes) => f64::from(u8::from(classes[sample] as usize == output)),
+            Targets::Values(values) => values[sample * self.network.outputs() + output],
+            Targets::Inputs => self.inputs.at(sample * self.inputs.width() + output),
+        }
+    }
+
+    /// The work of one product with the Hessian by the field's convention, 12·N·Σ in·out floating-point operations.
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
+    pub fn nominal_flop(&self) -> f64 {
+        let weights: usize = self.network.layers().iter().map(|layer| layer.inputs * layer.outputs).sum();
+        12.0 * self.samples() as f64 * weights as f64
+    }
+}
+
+fn check_targets(network: &Network, loss: Loss, inputs: &Inputs, targets: &Targets) -> Result<()> {
+    let (samples, outputs) = (inputs.samples(), network.outputs());
+    match (targets, loss) {
+        (Targets::Classes(classes), Loss::CrossEntropy) => {
+            if classes.len() != samples {
+                return Err(Error::Input(format!("y has {} classes, x has {samples} samples", classes.len())));
+            }
+            if let Some(at) = classes.iter().position(|&class| class as usize >= outputs) {
+                return Err(Error::Input(format!(
+                    "y[{at}] is class {}, but the network has {outputs} outputs (classes 0 to {})",
+                    classes[at],
+                    outputs - 1
+                )));
+            }
+        }
+        (Targets::Values(values), Loss::Mse | Loss::BceWithLogits) => {
+            if values.len() != samples * outputs {
+                return Err(Error::Input(format!(
+                    "y has {} numbers, but {samples} samples of {outputs} outputs need {}",
+                    values.len(),
+                    samples * outputs
+                )));
+            }
+            if let Some(at) = values.iter().position(|y| !y.is_finite()) {
+                return Err(Error::NonFinite(format!(
+                    "y[{}, {}] is {}: every target must be finite",
+                    at / outputs,
+                    at % outputs,
+                    values[at]
+                )));
+            }
+        }
+        (Targets::Inputs, Loss::Mse | Loss::BceWithLogits) => {
+            if inputs.width() != outputs {
+                return Err(Error::Input(format!(
+                    "an autoencoder's {outputs} outputs are compared with its {} inputs: they must be as many",
+                    inputs.width()
+                )));
+            }
+        }
+        (Targets::Classes(_), _) => {
+            return Err(Error::Input(format!(
+                "y holds integer classes, but {loss} compares numbers: store y as floats [N, outputs], or use --loss cross-entropy"
+            )));
+        }
+        (_, Loss::CrossEntropy) => {
+            return Err(Error::Input(
+                "cross-entropy takes integer classes [N] as y: store y as integers, or use --loss mse or bce-with-logits".into(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What computes the products, for the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendInfo {
+    /// `gpu`, `cpu` or `reference`.
+    pub kind: String,
+    /// Name of the GPU, or of the processor's instruction set.
+    pub adapter: Option<String>,
+    /// The GPU's driver and its version.
+    pub driver: Option<String>,
+    /// Precision of vectors and products.
+    pub precision: Precision,
+    /// Threads of the host that compute.
+    pub threads: usize,
+}
+
+/// A curvature operator of an [`Objective`] on some backend.
+pub trait CurvatureOperator: LinearOperator {
+    /// Column 0 of `gradient` ← ∇f(θ); column 0 of `loss` in `s` ← f(θ). `gradient` and `s` have one column.
+    ///
+    /// # Errors
+    /// Device failure.
+    fn loss_and_gradient(&self, gradient: &mut Block<Self>, s: &mut Scalars<Self>, loss: Slot) -> Result<()>;
+
+    /// Products with single vectors so far.
+    fn products(&self) -> u64;
+
+    /// Bytes that the operator holds for its linearization and its scratch, blocks and bases excluded.
+    fn bytes(&self) -> usize;
+
+    /// What computes.
+    fn info(&self) -> BackendInfo;
+}

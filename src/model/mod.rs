@@ -1,0 +1,11 @@
+//! The network, its activations, its loss, and its parameters as one vector: values only; nothing here computes a pass.
+
+mod activation;
+mod layout;
+mod loss;
+mod network;
+
+pub use activation::{Activation, Jet};
+pub use layout::{LayerRange, Layout};
+pub use loss::{Loss, Targets};
+pub use network::{Layer, Network};
