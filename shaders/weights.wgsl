@@ -69,56 +69,32 @@ fn add_dot_products(sums: ptr<function, Sums>, left: array<vec4<f32>, 8>, column
     (*sums)[15] += left[7] * right[1];
 }
 
-fn tangent_delta_rows(at: Corner, s: u32) -> array<vec4<f32>, 8> {
-    return array(
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 0u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 1u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 2u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 3u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 4u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 5u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 6u, p.rows - 1u) * p.samples4 + s],
-        tangent_delta[at.direction * p.rows * p.samples4 + min(at.row + 7u, p.rows - 1u) * p.samples4 + s],
-    );
+// Where eight neighbouring rows of an array begin; past the end the last one repeats. Made once, outside the loops.
+struct Eight {
+    low: vec4<u32>,
+    high: vec4<u32>,
 }
 
-fn delta_rows(at: Corner, s: u32) -> array<vec4<f32>, 8> {
-    return array(
-        delta[min(at.row + 0u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 1u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 2u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 3u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 4u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 5u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 6u, p.rows - 1u) * p.samples4 + s],
-        delta[min(at.row + 7u, p.rows - 1u) * p.samples4 + s],
-    );
+fn eight(first: u32, count: u32, base: u32) -> Eight {
+    let row = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    let last = vec4<u32>(count - 1u);
+    return Eight((min(row, last) + base) * p.samples4, (min(row + 4u, last) + base) * p.samples4);
 }
 
-fn input_columns(at: Corner, s: u32) -> array<vec4<f32>, 8> {
-    return array(
-        input[min(at.column + 0u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 1u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 2u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 3u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 4u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 5u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 6u, p.columns - 1u) * p.samples4 + s],
-        input[min(at.column + 7u, p.columns - 1u) * p.samples4 + s],
-    );
+fn tangent_delta_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
+    return array(tangent_delta[at.low.x + s], tangent_delta[at.low.y + s], tangent_delta[at.low.z + s], tangent_delta[at.low.w + s], tangent_delta[at.high.x + s], tangent_delta[at.high.y + s], tangent_delta[at.high.z + s], tangent_delta[at.high.w + s]);
 }
 
-fn tangent_input_columns(at: Corner, s: u32) -> array<vec4<f32>, 8> {
-    return array(
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 0u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 1u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 2u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 3u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 4u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 5u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 6u, p.columns - 1u) * p.samples4 + s],
-        tangent_input[at.direction * p.columns * p.samples4 + min(at.column + 7u, p.columns - 1u) * p.samples4 + s],
-    );
+fn delta_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
+    return array(delta[at.low.x + s], delta[at.low.y + s], delta[at.low.z + s], delta[at.low.w + s], delta[at.high.x + s], delta[at.high.y + s], delta[at.high.z + s], delta[at.high.w + s]);
+}
+
+fn input_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
+    return array(input[at.low.x + s], input[at.low.y + s], input[at.low.z + s], input[at.low.w + s], input[at.high.x + s], input[at.high.y + s], input[at.high.z + s], input[at.high.w + s]);
+}
+
+fn tangent_input_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
+    return array(tangent_input[at.low.x + s], tangent_input[at.low.y + s], tangent_input[at.low.z + s], tangent_input[at.low.w + s], tangent_input[at.high.x + s], tangent_input[at.high.y + s], tangent_input[at.high.z + s], tangent_input[at.high.w + s]);
 }
 
 fn store(result_sums: Sums, at: Corner) {
@@ -135,9 +111,16 @@ fn store(result_sums: Sums, at: Corner) {
 fn weights(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let at = corner(workgroup, local);
     var sums: Sums;
-    for (var s = 0u; s < p.samples4; s += 1u) {
-        add_dot_products(&sums, tangent_delta_rows(at, s), input_columns(at, s));
-        add_dot_products(&sums, delta_rows(at, s), tangent_input_columns(at, s));
+    let count = p.samples4;
+    let rows = eight(at.row, p.rows, 0u);
+    let tangent_rows = eight(at.row, p.rows, at.direction * p.rows);
+    let columns = eight(at.column, p.columns, 0u);
+    let tangent_columns = eight(at.column, p.columns, at.direction * p.columns);
+    for (var s = 0u; s < count; s += 1u) {
+        add_dot_products(&sums, tangent_delta_at(tangent_rows, s), input_at(columns, s));
+    }
+    for (var s = 0u; s < count; s += 1u) {
+        add_dot_products(&sums, delta_at(rows, s), tangent_input_at(tangent_columns, s));
     }
     store(sums, at);
 }
@@ -146,8 +129,11 @@ fn weights(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
 fn weights_first(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let at = corner(workgroup, local);
     var sums: Sums;
-    for (var s = 0u; s < p.samples4; s += 1u) {
-        add_dot_products(&sums, tangent_delta_rows(at, s), input_columns(at, s));
+    let count = p.samples4;
+    let tangent_rows = eight(at.row, p.rows, at.direction * p.rows);
+    let columns = eight(at.column, p.columns, 0u);
+    for (var s = 0u; s < count; s += 1u) {
+        add_dot_products(&sums, tangent_delta_at(tangent_rows, s), input_at(columns, s));
     }
     store(sums, at);
 }
@@ -156,8 +142,11 @@ fn weights_first(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
 fn gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let at = corner(workgroup, local);
     var sums: Sums;
-    for (var s = 0u; s < p.samples4; s += 1u) {
-        add_dot_products(&sums, delta_rows(at, s), input_columns(at, s));
+    let count = p.samples4;
+    let rows = eight(at.row, p.rows, 0u);
+    let columns = eight(at.column, p.columns, 0u);
+    for (var s = 0u; s < count; s += 1u) {
+        add_dot_products(&sums, delta_at(rows, s), input_at(columns, s));
     }
     store(sums, at);
 }

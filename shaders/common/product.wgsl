@@ -44,27 +44,28 @@ fn position(workgroup: vec3<u32>, lane: u32) -> Position {
     return Position(workgroup.y * ROWS, min(sample, vec2<u32>(p.samples4 - 1u)), sample < vec2<u32>(p.samples4), workgroup.z);
 }
 
-// Where the weight of row r of the tile and depth k is.
-fn weight_index(at: Position, r: u32, k: u32) -> u32 {
-    return p.offset + min(at.row + r, p.rows - 1u) * p.row_stride + k * p.depth_stride;
+// Where the weights of the tile's 16 rows begin in a vector of all parameters. Made once: what a loop needs of the uniforms and of
+// the rows is kept in registers, since drivers reload and recompute it in every round otherwise.
+struct Rows {
+    a: vec4<u32>,
+    b: vec4<u32>,
+    c: vec4<u32>,
+    d: vec4<u32>,
 }
 
-fn weights_of_four_rows(at: Position, r: u32, k: u32) -> vec4<f32> {
-    return vec4<f32>(
-        weights[weight_index(at, r, k)],
-        weights[weight_index(at, r + 1u, k)],
-        weights[weight_index(at, r + 2u, k)],
-        weights[weight_index(at, r + 3u, k)],
+fn rows_from(first: u32, base: u32) -> Rows {
+    let last = vec4<u32>(p.rows - 1u);
+    let row = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
+    return Rows(
+        min(row, last) * p.row_stride + base,
+        min(row + 4u, last) * p.row_stride + base,
+        min(row + 8u, last) * p.row_stride + base,
+        min(row + 12u, last) * p.row_stride + base,
     );
 }
 
-fn weights_of_rows(at: Position, k: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        weights_of_four_rows(at, 0u, k),
-        weights_of_four_rows(at, 4u, k),
-        weights_of_four_rows(at, 8u, k),
-        weights_of_four_rows(at, 12u, k),
-    );
+fn four_weights(at: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
 }
 
 // tile += w zᵀ for 16 weights and two vec4 of samples. Written out, since drivers keep an array in registers only where every index
@@ -105,8 +106,15 @@ fn add_outer_product(tile: ptr<function, Tile>, w: mat4x4<f32>, z: array<vec4<f3
 }
 
 fn add_weights_incoming(tile: ptr<function, Tile>, at: Position) {
-    for (var k = 0u; k < p.depth; k += 1u) {
-        let row = k * p.samples4;
-        add_outer_product(tile, weights_of_rows(at, k), array(incoming[row + at.sample.x], incoming[row + at.sample.y]));
+    let depth = p.depth;
+    let step = p.depth_stride;
+    let width = p.samples4;
+    var rows = rows_from(at.row, p.offset);
+    var sample = at.sample;
+    for (var k = 0u; k < depth; k += 1u) {
+        let w = mat4x4<f32>(four_weights(rows.a), four_weights(rows.b), four_weights(rows.c), four_weights(rows.d));
+        add_outer_product(tile, w, array(incoming[sample.x], incoming[sample.y]));
+        rows = Rows(rows.a + step, rows.b + step, rows.c + step, rows.d + step);
+        sample += width;
     }
 }

@@ -6,33 +6,29 @@
 @group(0) @binding(4) var<storage, read> tangent_incoming: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> first: array<vec4<f32>>;
 
-fn vector_of_four_rows(at: Position, r: u32, k: u32) -> vec4<f32> {
-    let base = at.direction * p.block_stride;
-    return vec4<f32>(
-        vector[base + weight_index(at, r, k)],
-        vector[base + weight_index(at, r + 1u, k)],
-        vector[base + weight_index(at, r + 2u, k)],
-        vector[base + weight_index(at, r + 3u, k)],
-    );
-}
-
-fn vector_of_rows(at: Position, k: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        vector_of_four_rows(at, 0u, k),
-        vector_of_four_rows(at, 4u, k),
-        vector_of_four_rows(at, 8u, k),
-        vector_of_four_rows(at, 12u, k),
-    );
+fn four_of_vector(at: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(vector[at.x], vector[at.y], vector[at.z], vector[at.w]);
 }
 
 fn add_both_products(tile: ptr<function, Tile>, at: Position) {
-    for (var k = 0u; k < p.tangent_depth; k += 1u) {
-        let row = (at.direction * p.tangent_depth + k) * p.samples4;
-        let z = array(tangent_incoming[row + at.sample.x], tangent_incoming[row + at.sample.y]);
-        add_outer_product(tile, weights_of_rows(at, k), z);
+    let depth = p.depth;
+    let tangent_depth = p.tangent_depth;
+    let step = p.depth_stride;
+    let width = p.samples4;
+    var rows = rows_from(at.row, p.offset);
+    var sample = at.sample + at.direction * tangent_depth * width;
+    for (var k = 0u; k < tangent_depth; k += 1u) {
+        let w = mat4x4<f32>(four_weights(rows.a), four_weights(rows.b), four_weights(rows.c), four_weights(rows.d));
+        add_outer_product(tile, w, array(tangent_incoming[sample.x], tangent_incoming[sample.y]));
+        rows = Rows(rows.a + step, rows.b + step, rows.c + step, rows.d + step);
+        sample += width;
     }
-    for (var k = 0u; k < p.depth; k += 1u) {
-        let row = k * p.samples4;
-        add_outer_product(tile, vector_of_rows(at, k), array(incoming[row + at.sample.x], incoming[row + at.sample.y]));
+    rows = rows_from(at.row, p.offset + at.direction * p.block_stride);
+    sample = at.sample;
+    for (var k = 0u; k < depth; k += 1u) {
+        let v = mat4x4<f32>(four_of_vector(rows.a), four_of_vector(rows.b), four_of_vector(rows.c), four_of_vector(rows.d));
+        add_outer_product(tile, v, array(incoming[sample.x], incoming[sample.y]));
+        rows = Rows(rows.a + step, rows.b + step, rows.c + step, rows.d + step);
+        sample += width;
     }
 }
