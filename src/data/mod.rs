@@ -1,1 +1,19 @@
-//! data
+//! Everything that reads files: data sets, model files, and the digits that are embedded in the binary.
+//!
+//! Files are hostile until proved otherwise. A size in a header is a claim that is never allocated by: what is read grows with the bytes
+//! that are there, products of extents are checked, and whatever does not fit is refused in one line that names the file, the array and the
+//! numbers. Nothing here panics on any content.
+//!
+//! Each format's file knows its format only and returns an [`Array`]; [`load_dataset`] knows what x and y mean; [`load_network`] knows
+//! how a PyTorch module names its tensors.
+
+mod array;
+mod decode;
+mod file;
+mod idx;
+mod npy;
+mod npz;
+mod safetensors;
+
+pub use array::{Array, Values};
+pub use file::{load_array, load_named_array};
