@@ -8,12 +8,17 @@
 //! how a PyTorch module names its tensors.
 
 mod array;
+mod chain;
 mod decode;
 mod file;
+mod hints;
 mod idx;
 mod npy;
 mod npz;
 mod safetensors;
+mod weights;
 
 pub use array::{Array, Values};
 pub use file::{load_array, load_named_array};
+pub use hints::ModelHints;
+pub use weights::{Model, NetworkOptions, load_network};
