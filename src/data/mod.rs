@@ -9,16 +9,23 @@
 
 mod array;
 mod chain;
+mod csv;
+mod dataset;
 mod decode;
+mod digits;
 mod file;
 mod hints;
 mod idx;
+mod labels;
 mod npy;
 mod npz;
+mod pair;
 mod safetensors;
 mod weights;
 
 pub use array::{Array, Values};
+pub use dataset::{DataOptions, Dataset, digits, load_dataset};
+pub use digits::digits_network;
 pub use file::{load_array, load_named_array};
 pub use hints::ModelHints;
 pub use weights::{Model, NetworkOptions, load_network};
