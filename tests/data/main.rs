@@ -1,0 +1,11 @@
+//! Reading files through the public interface: the committed fixtures, one data set in every format, networks, and hostile files.
+//!
+//! Files are made by the tests, byte by byte where it matters, so that no writer stands between what a test says and what is read.
+
+mod allocation;
+mod fixtures;
+mod formats;
+mod hostile;
+mod networks;
+mod options;
+mod write;
