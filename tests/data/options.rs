@@ -79,11 +79,11 @@ fn y_is_read_as_the_loss_needs_it() {
 
     let third = [0.0, 1.0, 0.5];
     let infinite = [0.0, f64::INFINITY, 0.5];
-    let cases: [(&str, &[usize], Vec<u8>, &Network, Loss, &str); 4] = [
-        ("|i1", &[3], vec![0, 255, 1], &classifier, Loss::CrossEntropy, "y[1] is -1"),
-        ("|u1", &[3], vec![0, 1, 3], &classifier, Loss::CrossEntropy, "y[2] is 3, but the classes"),
-        ("<f8", &[3], doubles(&third), &classifier, Loss::CrossEntropy, "y[2] is 0.5"),
-        ("<f8", &[3, 1], doubles(&infinite), &single, Loss::Mse, "y[1, 0] is inf"),
+    let cases = [
+        ("|i1", &[3][..], vec![0, 255, 1], &classifier, Loss::CrossEntropy, "y[1] is -1"),
+        ("|u1", &[3][..], vec![0, 1, 3], &classifier, Loss::CrossEntropy, "y[2] is 3, but the classes"),
+        ("<f8", &[3][..], doubles(&third), &classifier, Loss::CrossEntropy, "y[2] is 0.5"),
+        ("<f8", &[3, 1][..], doubles(&infinite), &single, Loss::Mse, "y[1, 0] is inf"),
     ];
     for (descr, shape, y, network, loss, expected) in cases {
         let error = objective(&data(folder.path(), descr, shape, &y), network, loss).unwrap_err().to_string();
