@@ -3,6 +3,8 @@
 //! The backends share nothing but the traits they implement and never import one another; this file alone knows all three and
 //! turns a user's choice into an operator.
 
+pub mod reference;
+
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
