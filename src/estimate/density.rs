@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn rule(nodes: &[f64], weights: &[f64]) -> Quadrature {
-        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec() }
+        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec(), is_exact: false }
     }
 
     fn integral(density: &Density) -> f64 {

@@ -6,7 +6,7 @@ use super::quadrature::{Quadrature, ROUNDING};
 use super::sample::Estimate;
 use crate::krylov::{RitzValue, Tridiagonal};
 
-/// ‖A‖²_F = tr A² = E[‖Av‖²] from runs whose starts are Rademacher probes v: ‖Av‖² = n(α₀² + β₀²), exact for each probe.
+/// ‖A‖²_F = tr A² = `E[‖Av‖²]` from runs whose starts are Rademacher probes v: ‖Av‖² = n(α₀² + β₀²), exact for each probe.
 #[expect(clippy::cast_precision_loss, reason = "n is far below 2⁵³")]
 pub fn frobenius_squared(runs: &[Tridiagonal], dim: usize) -> Estimate {
     let square = |run: &Tridiagonal| Some(dim as f64 * (run.alphas.first()?.powi(2) + run.betas.first()?.powi(2)));
@@ -16,7 +16,7 @@ pub fn frobenius_squared(runs: &[Tridiagonal], dim: usize) -> Estimate {
 /// The share of negative eigenvalues among all n.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct NegativeShare {
-    /// The mean over the probes of the weight of the nodes below zero.
+    /// The estimate, a mean over the probes.
     pub mean: f64,
     /// What the share is at least; see [`negative_share`].
     pub lower: f64,
@@ -26,8 +26,8 @@ pub struct NegativeShare {
 
 /// F(0−), the share of negative eigenvalues, from the Gauss rules of independent probes.
 ///
-/// `mean` is the weight of the nodes below −τ ([`Quadrature::resolution`] with ε = `epsilon`, that of the vectors' precision): what
-/// is closer to 0 has no sign. `lower` and `upper` start from the proved bounds of each probe's F(0)
+/// `mean` is each probe's [`Quadrature::cdf_estimate`] at 0, or, where a node is within τ of 0 (an eigenvalue 0 with its rounding
+/// error), the weight of the nodes below −τ ([`Quadrature::resolution`] with ε = `epsilon`, that of the vectors' precision). `lower` and `upper` start from the proved bounds of each probe's F(0)
 /// ([`Quadrature::cdf_brackets`]), rounding included; they are averaged over the probes and then moved outwards by the half-width
 /// of their 95 % interval (Student's t), which accounts for the choice of the probes. One probe tells no spread: its bounds are 0
 /// and 1.
@@ -36,10 +36,16 @@ pub fn negative_share(rules: &[Quadrature], epsilon: f64) -> NegativeShare {
     let lower = estimate(&|rule| rule.cdf_brackets(&[0.0], epsilon)[0].0);
     let upper = estimate(&|rule| rule.cdf_brackets(&[0.0], epsilon)[0].1);
     NegativeShare {
-        mean: estimate(&|rule| rule.weight_below(-rule.resolution(epsilon))).mean,
+        mean: estimate(&|rule| share_below_zero(rule, epsilon)).mean,
         lower: (lower.mean - lower.half_width()).clamp(0.0, 1.0),
         upper: (upper.mean + upper.half_width()).clamp(0.0, 1.0),
     }
+}
+
+fn share_below_zero(rule: &Quadrature, epsilon: f64) -> f64 {
+    let band = rule.resolution(epsilon);
+    let weight_below = |x: f64| rule.nodes.iter().zip(&rule.weights).filter(|(node, _)| **node < x).map(|(_, weight)| weight).sum();
+    if rule.nodes.iter().any(|node| node.abs() <= band) { weight_below(-band) } else { rule.cdf_estimate(0.0) }
 }
 
 /// The largest step 2/λmax at which gradient descent is stable along the sharpest direction.
@@ -65,7 +71,7 @@ mod tests {
     use super::*;
 
     fn rule(nodes: &[f64], weights: &[f64]) -> Quadrature {
-        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec() }
+        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec(), is_exact: false }
     }
 
     #[test]

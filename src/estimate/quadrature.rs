@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::krylov::Tridiagonal;
+use crate::krylov::{Termination, Tridiagonal};
 
 /// The m-point Gauss rule of the measure μ(λ) = Σᵢ (uᵢᵀ q)² δ(λ − λᵢ) of a unit start q: exact for polynomials of degree 2m−1.
 ///
@@ -14,6 +14,9 @@ pub struct Quadrature {
     pub nodes: Vec<f64>,
     /// The squared first components of T's unit eigenvectors; their sum is 1.
     pub weights: Vec<f64>,
+    /// Whether the measure consists of just these atoms, since the run ended in an invariant subspace.
+    #[serde(skip)]
+    pub is_exact: bool,
 }
 
 /// The Gauss rule that T holds.
@@ -23,7 +26,7 @@ pub struct Quadrature {
 pub fn quadrature(tridiagonal: &Tridiagonal) -> Result<Quadrature> {
     let eigen = tridiagonal.eigen(if tridiagonal.steps() == 0 { &[] } else { &[0] })?;
     let weights = (0..eigen.values.len()).map(|k| eigen.vector(k)[0].powi(2)).collect();
-    Ok(Quadrature { nodes: eigen.values, weights })
+    Ok(Quadrature { nodes: eigen.values, weights, is_exact: tridiagonal.termination != Termination::Completed })
 }
 
 impl Quadrature {
@@ -32,9 +35,19 @@ impl Quadrature {
         self.nodes.iter().fold(0.0, |largest, node| largest.max(node.abs()))
     }
 
-    /// The weight of the nodes below `x`.
-    pub fn weight_below(&self, x: f64) -> f64 {
-        self.weights[..self.nodes.partition_point(|&node| node < x)].iter().sum()
+    /// An estimate of μ((−∞, x)) within its proved bounds.
+    ///
+    /// A node stands for mass on both of its sides: half of its weight is taken to lie below it, and in between F is interpolated
+    /// linearly. Where the nodes are all there is, F is the step function itself.
+    pub fn cdf_estimate(&self, x: f64) -> f64 {
+        let below = self.nodes.partition_point(|&node| node < x);
+        let total: f64 = self.weights[..below].iter().sum();
+        if self.is_exact || below == 0 || below == self.nodes.len() {
+            return total;
+        }
+        let (left, right) = (self.nodes[below - 1], self.nodes[below]);
+        let (at_left, at_right) = (total - 0.5 * self.weights[below - 1], total + 0.5 * self.weights[below]);
+        at_left + (at_right - at_left) * ((x - left) / (right - left)).clamp(0.0, 1.0)
     }
 
     /// τ = 10·ε·max|θ|: rounding errors of products in a precision of `epsilon` ε move an eigenvalue by a few ε·‖A‖, so numbers that
@@ -132,12 +145,14 @@ mod tests {
 
     #[test]
     fn brackets_of_a_hand_made_rule() {
-        let rule = Quadrature { nodes: vec![-1.0, 0.0, 2.0], weights: vec![0.25, 0.5, 0.25] };
+        let rule = Quadrature { nodes: vec![-1.0, 0.0, 2.0], weights: vec![0.25, 0.5, 0.25], is_exact: false };
         let brackets = rule.cdf_brackets(&[-2.0, -1.0, -0.5, 0.0, 1.0, 2.0, 3.0], 0.0);
         assert_eq!(brackets, [(0.0, 0.25), (0.0, 0.75), (0.0, 0.75), (0.25, 1.0), (0.25, 1.0), (0.75, 1.0), (0.75, 1.0)]);
         // τ = 0.1: both bounds of x = −0.1 see the node at 0 on their side.
         let (lower, upper) = rule.cdf_brackets(&[-0.1], 0.005)[0];
         assert!((lower, upper) == (0.0, 1.0));
-        assert_eq!((rule.weight_below(0.0), rule.weight_below(0.1), rule.scale()), (0.25, 0.75, 2.0));
+        assert_eq!([-1.5, -0.5, 0.0, 1.0, 2.5].map(|x| rule.cdf_estimate(x)), [0.0, 0.3125, 0.5, 0.6875, 1.0]);
+        let exact = Quadrature { is_exact: true, ..rule };
+        assert_eq!([-1.5, -0.5, 0.0, 1.0, 2.5].map(|x| exact.cdf_estimate(x)), [0.0, 0.25, 0.25, 0.75, 1.0]);
     }
 }

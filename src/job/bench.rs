@@ -179,7 +179,7 @@ fn activation(model: &ModelRecord) -> String {
     names.join(",")
 }
 
-/// [`bench`] for [`backend::run`](crate::backend::run).
+/// [`bench`](fn@bench) for [`backend::run`](crate::backend::run).
 pub struct BenchJob<'a> {
     /// The surroundings.
     pub context: &'a JobContext<'a>,

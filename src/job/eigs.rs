@@ -162,8 +162,12 @@ impl Plan {
                 warnings.push(format!("the memory budget holds {fitting} of {wanted} Lanczos vectors: --memory-budget allows more steps"));
                 fitting
             }
-            None if fitting < least => return Err(memory::too_many_steps(operator, options.memory_budget, least, "--max-steps")),
-            Some(_) if fitting < wanted => return Err(memory::too_many_steps(operator, options.memory_budget, wanted, "--max-steps")),
+            None if fitting < least => {
+                return Err(memory::too_many_steps(operator, options.memory_budget, least, "fewer --top and --bottom"));
+            }
+            Some(_) if fitting < wanted => {
+                return Err(memory::too_many_steps(operator, options.memory_budget, wanted, "fewer --max-steps"));
+            }
             _ => wanted,
         };
         Ok(Self { top, bottom, tol, max_steps, seed: options.seed, warnings })
@@ -295,6 +299,19 @@ mod tests {
     }
 
     #[test]
+    fn products_in_single_precision_cost_no_more_than_their_error() {
+        let spectrum = network_like(800);
+        for seed in 0..5 {
+            let operator = MatrixOperator::diagonal(spectrum.clone()).noisy();
+            let report = eigs(&operator, &context(), &EigsOptions { seed, vectors: true, ..Default::default() }).unwrap();
+            assert!(report.accuracy_reached && report.options.tol == Some(1e-5));
+            assert_ends(&report, &spectrum, 1e-5);
+            let measured = report.eigenvalues.largest.iter().map(|eigenvalue| eigenvalue.measured_residual.unwrap());
+            assert!(measured.fold(0.0, f64::max) < 3e-5 * 3.0);
+        }
+    }
+
+    #[test]
     fn a_space_that_is_exhausted_gives_all_there_is() {
         for n in [1, 2, 3, 11, 60] {
             let spectrum: Vec<f64> = (0..n).map(|i| 1.0 / (1.0 + f64::from(i))).collect();
@@ -347,8 +364,9 @@ mod tests {
         // 4000 bytes a vector: 40 kept ones and 4 besides.
         let fitted = squeezed(1000 + 44 * 4000, None).unwrap();
         assert!(fitted.steps <= 40 && fitted.warnings.iter().any(|warning| warning.contains("--memory-budget")));
-        for error in [squeezed(1000 + 44 * 4000, Some(41)).unwrap_err(), squeezed(1000 + 15 * 4000, None).unwrap_err()] {
-            assert!(matches!(&error, Error::Memory(message) if message.contains("--max-steps")), "{error}");
+        for (error, remedy) in [(squeezed(1000 + 44 * 4000, Some(41)), "--max-steps"), (squeezed(1000 + 15 * 4000, None), "--top")] {
+            let error = error.unwrap_err();
+            assert!(matches!(&error, Error::Memory(message) if message.contains(remedy)), "{error}");
         }
     }
 

@@ -81,7 +81,7 @@ pub struct TraceReport {
     pub warnings: Vec<String>,
 }
 
-/// tr H = E[vᵀHv] over random probes v (Girard 1989; Hutchinson 1990).
+/// tr H = `E[vᵀHv]` over random probes v (Girard 1989; Hutchinson 1990).
 ///
 /// With `rtol` the number of probes is doubled until the interval is narrow enough: few looks, so that the interval keeps nearly its
 /// nominal coverage. One readback a batch.
