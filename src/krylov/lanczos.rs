@@ -1,0 +1,387 @@
+//! Lanczos for b independent starts at once.
+//!
+//! A key design decision: a run never looks at its own numbers. α and β are made and used where the vectors live, and the host
+//! sees them when it asks for the [coefficients](Lanczos::coefficients), all in one read. Two things follow. A device may run
+//! hundreds of steps without waiting, and a breakdown is found afterwards: the steps behind it are finite numbers without a
+//! meaning, which the host cuts off.
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::operator::{Basis, Block, LinearOperator, Scalars};
+use super::space::{Slot, VectorSpace};
+use super::tridiagonal::{Termination, Tridiagonal};
+use crate::error::{Error, Result};
+
+/// What keeps the Lanczos vectors orthogonal in finite precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reorthogonalization {
+    /// Each new vector against all earlier ones, twice; all m vectors are kept.
+    #[default]
+    Full,
+    /// The bare three-term recurrence: three vectors, whatever m. Converged Ritz values reappear as copies ("ghosts"); quadrature
+    /// stays valid (Greenbaum 1989).
+    None,
+}
+
+/// How to run [`Lanczos`].
+#[derive(Clone, Debug)]
+pub struct LanczosOptions {
+    /// The most steps there will be; more than n are never made.
+    pub capacity: usize,
+    /// What keeps the vectors orthogonal.
+    pub reorthogonalization: Reorthogonalization,
+    /// The number of the probe in column 0, by which errors name a column.
+    pub first_probe: u32,
+}
+
+impl Default for LanczosOptions {
+    fn default() -> Self {
+        Self { capacity: 100, reorthogonalization: Reorthogonalization::Full, first_probe: 0 }
+    }
+}
+
+/// Time that the host spent on the parts of a run; on an asynchronous device this is the time to give orders, not to fulfil them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LanczosSeconds {
+    /// In products with the operator.
+    pub products: Duration,
+    /// In reorthogonalization.
+    pub orthogonalization: Duration,
+}
+
+/// b simultaneous Lanczos runs A Q = Q T + β q eᵀ, one a column.
+pub struct Lanczos<'a, A: LinearOperator> {
+    operator: &'a A,
+    options: LanczosOptions,
+    columns: usize,
+    steps: usize,
+    /// q_j, of unit length.
+    current: Block<A>,
+    /// q_{j−1}; zero at first.
+    previous: Block<A>,
+    /// A q_j and what becomes of it.
+    product: Block<A>,
+    basis: Option<Basis<A>>,
+    /// ‖start‖, then α and β of each step.
+    scalars: Scalars<A>,
+    /// Steps before which a fresh start was put in place of a vanished residual.
+    restarts: Vec<usize>,
+    seconds: LanczosSeconds,
+}
+
+const START_NORM: Slot = Slot(0);
+
+const fn alpha_slot(step: usize) -> Slot {
+    Slot(1 + 2 * step)
+}
+
+const fn beta_slot(step: usize) -> Slot {
+    Slot(2 + 2 * step)
+}
+
+/// A residual of norm β ≤ `BREAKDOWN` · ε · max|T| is none.
+///
+/// A product carries rounding errors of a few ε·‖A‖, so a smaller residual is noise. Cutting there perturbs A by no more than the
+/// products do. A breakdown that noise hides does no harm either: with full reorthogonalization the run goes on with a vector
+/// orthogonal to all before it, coupled to them by that tiny β.
+const BREAKDOWN: f64 = 10.0;
+
+impl<'a, A: LinearOperator> Lanczos<'a, A> {
+    /// Runs from the `columns` columns of `start`, which need not be of unit length.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the device cannot hold the vectors.
+    pub fn new(operator: &'a A, mut start: Block<A>, columns: usize, options: LanczosOptions) -> Result<Self> {
+        let space = operator.space();
+        let options = LanczosOptions { capacity: options.capacity.min(space.dim()), ..options };
+        let mut scalars = space.scalars(1 + 2 * options.capacity, columns)?;
+        let basis = match options.reorthogonalization {
+            Reorthogonalization::Full => Some(space.basis(options.capacity, columns)?),
+            Reorthogonalization::None => None,
+        };
+        let (previous, product) = (space.block(columns)?, space.block(columns)?);
+        space.normalize(&mut start, &mut scalars, START_NORM)?;
+        let (restarts, seconds) = (Vec::new(), LanczosSeconds::default());
+        Ok(Self { operator, options, columns, steps: 0, current: start, previous, product, basis, scalars, restarts, seconds })
+    }
+
+    /// Steps made so far.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Time spent so far.
+    pub fn seconds(&self) -> LanczosSeconds {
+        self.seconds
+    }
+
+    /// One step: q joins the basis; w = A q; α = qᵀw; w −= α q; w −= β q₋; w is orthogonalized against the basis; β = ‖w‖ and the
+    /// next q = w/β.
+    ///
+    /// False, without a step, where the capacity or n is reached.
+    ///
+    /// # Errors
+    /// Device failure.
+    pub fn step(&mut self) -> Result<bool> {
+        if self.steps == self.options.capacity {
+            return Ok(false);
+        }
+        let space = self.operator.space();
+        let (alpha, beta) = (alpha_slot(self.steps), beta_slot(self.steps));
+        if let Some(basis) = &mut self.basis {
+            space.push(basis, &self.current)?;
+        }
+        let begin = Instant::now();
+        self.operator.apply(&self.current, &mut self.product)?;
+        self.seconds.products += begin.elapsed();
+        space.dot(&self.current, &self.product, &mut self.scalars, alpha)?;
+        space.sub_scaled(&mut self.product, &self.scalars, alpha, &self.current)?;
+        if self.steps > 0 && self.restarts.last() != Some(&self.steps) {
+            space.sub_scaled(&mut self.product, &self.scalars, beta_slot(self.steps - 1), &self.previous)?;
+        }
+        if let Some(basis) = &self.basis {
+            let begin = Instant::now();
+            space.orthogonalize(basis, &mut self.product)?;
+            self.seconds.orthogonalization += begin.elapsed();
+        }
+        space.normalize(&mut self.product, &mut self.scalars, beta)?;
+        mem::swap(&mut self.previous, &mut self.current);
+        mem::swap(&mut self.current, &mut self.product);
+        self.steps += 1;
+        Ok(true)
+    }
+
+    /// T of each column, cut off where its run broke down: at the first step whose β is at most 10·ε·max|T|, with ε of the vectors'
+    /// precision and the maximum over the steps up to there. One readback.
+    ///
+    /// After a [restart](Self::restart) T consists of uncoupled blocks (β = 0 between them).
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] where an α or β before any breakdown is not finite; [`Error::Input`] where a start is zero.
+    pub fn coefficients(&self) -> Result<Vec<Tridiagonal>> {
+        let values = self.operator.space().read(&self.scalars)?;
+        (0..self.columns).map(|column| self.column_coefficients(&values, column)).collect()
+    }
+
+    fn column_coefficients(&self, values: &[f64], column: usize) -> Result<Tridiagonal> {
+        let at = |slot: Slot| values[slot.0 * self.columns + column];
+        let probe = self.options.first_probe as usize + column;
+        if at(START_NORM) == 0.0 {
+            return Err(Error::Input(format!("Lanczos: the start vector of probe {probe} is zero")));
+        }
+        let threshold = BREAKDOWN * self.operator.space().precision().epsilon();
+        let (mut alphas, mut betas, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
+        for step in 0..self.steps {
+            let (alpha, mut beta) = (at(alpha_slot(step)), at(beta_slot(step)));
+            if !alpha.is_finite() || !beta.is_finite() {
+                return Err(Error::NonFinite(format!(
+                    "Lanczos: step {step} of probe {probe} gave alpha {alpha}, beta {beta}: a product is not finite; \
+                     check the weights and the data's scale, or use --precision f64"
+                )));
+            }
+            largest = largest.max(alpha.abs()).max(beta);
+            let vanished = beta <= threshold * largest;
+            let restarted = self.restarts.contains(&(step + 1));
+            if restarted {
+                beta = 0.0;
+            }
+            alphas.push(alpha);
+            betas.push(beta);
+            if vanished && !restarted {
+                return Ok(Tridiagonal { alphas, betas, termination: Termination::InvariantSubspace { step: step + 1 } });
+            }
+        }
+        Ok(Tridiagonal { alphas, betas, termination: Termination::Completed })
+    }
+
+    /// Goes back to the first `keep` steps, whose vectors span an invariant subspace, and continues from `start` made orthogonal to
+    /// them: the way to further members of a multiple eigenvalue. One column only.
+    ///
+    /// # Errors
+    /// [`Error::Input`] without a basis or with several columns; [`Error::Memory`], since the kept vectors are copied.
+    pub fn restart(&mut self, keep: usize, mut start: Block<A>) -> Result<()> {
+        let space = self.operator.space();
+        let Some(basis) = self.basis.as_ref().filter(|_| self.columns == 1) else {
+            return Err(Error::Input("Lanczos: only a single run with full reorthogonalization can be restarted".into()));
+        };
+        if keep < self.steps {
+            // What followed the breakdown may be parallel to what came before: it must leave the basis.
+            let mut kept = space.basis(self.options.capacity, 1)?;
+            for index in 0..keep {
+                let mut unit = vec![0.0; index + 1];
+                unit[index] = 1.0;
+                space.combine(basis, &unit, &mut self.product)?;
+                space.push(&mut kept, &self.product)?;
+            }
+            self.basis = Some(kept);
+        }
+        if let Some(basis) = &self.basis {
+            space.orthogonalize(basis, &mut start)?;
+        }
+        // The norm of an orthogonalized start tells nothing; its slot is the one that only a zero start makes use of.
+        space.normalize(&mut start, &mut self.scalars, START_NORM)?;
+        self.current = start;
+        self.steps = keep;
+        self.restarts.retain(|&step| step < keep);
+        self.restarts.push(keep);
+        Ok(())
+    }
+
+    /// x ← Q s, column by column: `coefficients` [m, b] row by row holds one eigenvector of T for each column.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where no basis was kept.
+    pub fn ritz_vectors(&self, coefficients: &[f64], x: &mut Block<A>) -> Result<()> {
+        match &self.basis {
+            Some(basis) => self.operator.space().combine(basis, coefficients, x),
+            None => Err(Error::Input("eigenvectors need the Lanczos vectors: use --reorthogonalize full".into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ritz::ritz_values;
+    use super::super::test_support::{Columns, MatrixOperator};
+    use super::*;
+    use crate::rng::Distribution;
+
+    fn random(operator: &MatrixOperator, columns: usize, first_probe: u32) -> Columns {
+        let mut start = operator.space().block(columns).unwrap();
+        operator.space().fill(&mut start, Distribution::Gaussian, 1, first_probe).unwrap();
+        start
+    }
+
+    fn run(
+        operator: &MatrixOperator,
+        start: Columns,
+        capacity: usize,
+        reorthogonalization: Reorthogonalization,
+    ) -> Result<Vec<Tridiagonal>> {
+        let columns = start.len();
+        let options = LanczosOptions { capacity, reorthogonalization, first_probe: 7 };
+        let mut lanczos = Lanczos::new(operator, start, columns, options)?;
+        while lanczos.step()? {}
+        assert_eq!(lanczos.steps(), capacity.min(operator.space().dim()));
+        lanczos.coefficients()
+    }
+
+    fn spread(n: u32) -> Vec<f64> {
+        (0..n).map(|i| (0.9 * f64::from(i)).sin() + 0.01 * f64::from(i)).collect()
+    }
+
+    #[test]
+    fn n_steps_find_the_whole_spectrum_and_read_once() {
+        let mut spectrum = spread(60);
+        let operator = MatrixOperator::diagonal(spectrum.clone());
+        let runs = run(&operator, random(&operator, 3, 0), 100, Reorthogonalization::Full).unwrap();
+        assert_eq!((operator.space().readbacks(), operator.products()), (1, 180));
+        spectrum.sort_by(f64::total_cmp);
+        for run in &runs {
+            for (ritz, exact) in ritz_values(run).unwrap().iter().zip(&spectrum) {
+                assert!((ritz.value - exact).abs() < 1e-13 && ritz.residual < 1e-13, "{ritz:?}, exactly {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn alpha_0_is_the_rayleigh_quotient_and_columns_are_independent() {
+        let operator = MatrixOperator::dense(3, vec![2.0, -1.0, 0.5, -1.0, 3.0, 0.25, 0.5, 0.25, -1.0]);
+        let start = random(&operator, 4, 0);
+        let together = run(&operator, start.clone(), 2, Reorthogonalization::Full).unwrap();
+        for (v, run_together) in start.iter().zip(&together) {
+            let av = operator.product(v);
+            let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+            assert!((run_together.alphas[0] - dot(v, &av) / dot(v, v)).abs() < 1e-15);
+            assert_eq!(run(&operator, vec![v.clone()], 2, Reorthogonalization::Full).unwrap()[0], *run_together);
+        }
+    }
+
+    #[test]
+    fn an_invariant_subspace_ends_the_run_and_is_reported() {
+        // Three distinct eigenvalues: a generic start spans three dimensions.
+        let operator = MatrixOperator::diagonal((0..40).map(|i| f64::from(i % 3 - 1)).collect::<Vec<_>>());
+        for reorthogonalization in [Reorthogonalization::Full, Reorthogonalization::None] {
+            let runs = run(&operator, random(&operator, 2, 0), 20, reorthogonalization).unwrap();
+            for run in runs {
+                assert_eq!(run.termination, Termination::InvariantSubspace { step: 3 }, "{reorthogonalization:?}");
+                let values: Vec<f64> = ritz_values(&run).unwrap().iter().map(|ritz| ritz.value).collect();
+                assert!(values.iter().zip([-1.0, 0.0, 1.0]).all(|(value, exact)| (value - exact).abs() < 1e-14), "{values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn zero_and_one_dimensional_operators_end_after_one_step() {
+        for (spectrum, value) in [(vec![0.0; 9], 0.0), (vec![-2.5], -2.5), (vec![3.0; 8], 3.0)] {
+            let operator = MatrixOperator::diagonal(spectrum);
+            let run = run(&operator, random(&operator, 1, 0), 5, Reorthogonalization::Full).unwrap().swap_remove(0);
+            assert_eq!(run.termination, Termination::InvariantSubspace { step: 1 });
+            assert!((run.alphas[0] - value).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn scale_does_not_change_where_a_run_ends() {
+        for scale in [1e-140, 1.0, 1e140] {
+            let operator = MatrixOperator::diagonal((0..30).map(|i| scale * f64::from(1 + i % 4)).collect::<Vec<_>>());
+            let run = run(&operator, random(&operator, 1, 0), 10, Reorthogonalization::Full).unwrap().swap_remove(0);
+            assert_eq!(run.termination, Termination::InvariantSubspace { step: 4 }, "scale {scale}");
+        }
+    }
+
+    #[test]
+    fn not_a_number_names_step_and_probe() {
+        let operator = MatrixOperator::diagonal([1.0, f64::NAN, 2.0]);
+        let message = run(&operator, random(&operator, 1, 0), 3, Reorthogonalization::Full).unwrap_err().to_string();
+        assert!(message.contains("step 0 of probe 7"), "{message}");
+        let zero = run(&MatrixOperator::diagonal([1.0, 2.0]), vec![vec![0.0; 2]], 2, Reorthogonalization::Full).unwrap_err().to_string();
+        assert!(zero.contains("probe 7 is zero"), "{zero}");
+    }
+
+    #[test]
+    fn restarts_find_the_copies_of_a_multiple_eigenvalue() {
+        let operator = MatrixOperator::diagonal([5.0, 5.0, 5.0, 1.0, 1.0, 2.0, 2.0]);
+        let mut lanczos = Lanczos::new(&operator, random(&operator, 1, 0), 1, LanczosOptions::default()).unwrap();
+        let mut restarts = 0;
+        let found = loop {
+            while lanczos.step().unwrap() {}
+            let tridiagonal = lanczos.coefficients().unwrap().swap_remove(0);
+            if tridiagonal.steps() == 7 {
+                break tridiagonal;
+            }
+            restarts += 1;
+            lanczos.restart(tridiagonal.steps(), random(&operator, 1, restarts)).unwrap();
+        };
+        assert_eq!(restarts, 2);
+        for (ritz, exact) in ritz_values(&found).unwrap().iter().zip([1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 5.0]) {
+            assert!((ritz.value - exact).abs() < 1e-14, "{ritz:?}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn ritz_vectors_are_eigenvectors_and_need_a_basis() {
+        let operator = MatrixOperator::diagonal(spread(30));
+        for reorthogonalization in [Reorthogonalization::Full, Reorthogonalization::None] {
+            let options = LanczosOptions { capacity: 30, reorthogonalization, first_probe: 0 };
+            let mut lanczos = Lanczos::new(&operator, random(&operator, 1, 0), 1, options).unwrap();
+            while lanczos.step().unwrap() {}
+            let tridiagonal = lanczos.coefficients().unwrap().swap_remove(0);
+            let eigen = tridiagonal.eigen(&(0..tridiagonal.steps()).collect::<Vec<_>>()).unwrap();
+            let mut x = operator.space().block(1).unwrap();
+            match lanczos.ritz_vectors(eigen.vector(0), &mut x) {
+                Ok(()) => {
+                    let product = operator.product(&x[0]);
+                    let defect = product.iter().zip(&x[0]).map(|(ax, x)| (ax - eigen.values[0] * x).abs());
+                    assert!(defect.fold(0.0, f64::max) < 1e-13);
+                }
+                Err(error) => assert!(reorthogonalization == Reorthogonalization::None && error.to_string().contains("full")),
+            }
+        }
+    }
+}
