@@ -146,6 +146,10 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         size_of_val(self.parameters.as_slice()) + linearization + self.scratch().bytes()
     }
 
+    fn is_synchronous(&self) -> bool {
+        true
+    }
+
     fn info(&self) -> BackendInfo {
         BackendInfo {
             kind: "cpu".into(),

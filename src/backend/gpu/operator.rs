@@ -43,18 +43,17 @@ struct Tangents {
 }
 
 impl Gpu {
-    /// Uploads `objective` and computes its linearization.
+    /// Uploads `objective` to `device` and computes its linearization. Operators on one device share its compiled kernels.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::error::Error::Memory) where an array exceeds the device's limits, [`Error::Device`](crate::error::Error::Device) where the device fails.
-    pub fn new(objective: &Objective, curvature: Curvature, device: Device) -> Result<Self> {
+    pub fn new(objective: &Objective, curvature: Curvature, device: &Rc<Device>) -> Result<Self> {
         match curvature {
             Curvature::Hessian => {}
         }
-        let device = Rc::new(device);
         let before = device.allocated();
-        let space = GpuSpace::new(Rc::clone(&device), objective.dim());
-        let point = Linearization::new(&device, objective, space.stride())?;
+        let space = GpuSpace::new(Rc::clone(device), objective.dim());
+        let point = Linearization::new(device, objective, space.stride())?;
         let squares: f64 = objective.network().parameters().iter().map(|x| x * x).sum();
         Ok(Self {
             space,
