@@ -293,4 +293,10 @@ pub trait CurvatureOperator: LinearOperator {
 
     /// What computes.
     fn info(&self) -> BackendInfo;
+
+    /// Whether an operation has been carried out when its call returns, so that the host's clock can time it. False on a device
+    /// that works through a queue.
+    fn is_synchronous(&self) -> bool {
+        false
+    }
 }

@@ -1,1 +1,37 @@
-//! job
+//! Jobs: what is computed with an operator, from options to a record that serializes to the JSON of each command.
+//!
+//! A job is generic over the operator, knows no backend, prints nothing and says how far it is through [`Progress`]. Each job is a
+//! function (`spectrum(operator, context, options)`), an options type with defaults, a report type, and a value that implements
+//! [`OperatorJob`](crate::backend::OperatorJob), so that [`backend::run`](crate::backend::run) can hand it the operator it builds.
+//!
+//! What could not be computed is an error; what was computed less accurately than asked says so in the report
+//! (`accuracy_reached`, `converged`, `warnings`).
+
+mod bench;
+mod context;
+mod density;
+mod eigs;
+mod hvp;
+mod lanczos_run;
+mod memory;
+mod pairs;
+mod progress;
+mod record;
+mod spectrum;
+#[cfg(test)]
+mod test_support;
+mod trace;
+mod validate;
+
+pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, bench};
+pub use context::{JobContext, Subject};
+pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
+pub use eigs::{Eigenvectors, EigsJob, EigsOptions, EigsReport, eigs};
+pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
+pub use progress::{Progress, Silent, Stage};
+pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, ProbeRecord, Seconds, Stats};
+pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
+pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
+pub use validate::{
+    Check, Compared, LanczosComparison, ProductComparison, ValidateJob, ValidateOptions, ValidateReport, ValueComparison, validate,
+};

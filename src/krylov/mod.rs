@@ -1,7 +1,15 @@
 //! Krylov methods for a symmetric operator: written once for every backend; they know no network, no file and no device.
 
+mod lanczos;
 mod operator;
+mod ritz;
 mod space;
+#[cfg(test)]
+pub(crate) mod test_support;
+mod tridiagonal;
 
+pub use lanczos::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization};
 pub use operator::{Basis, Block, LinearOperator, Scalars};
+pub use ritz::{Extremes, RitzValue, extremes, merge_ghosts, ritz_values};
 pub use space::{Slot, VectorSpace};
+pub use tridiagonal::{Termination, Tridiagonal, TridiagonalEigen, symmetric_tridiagonal_eigen};

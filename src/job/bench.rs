@@ -1,0 +1,196 @@
+//! How fast products are.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::context::JobContext;
+use super::memory::vector_bytes;
+use super::progress::Stage;
+use super::record::ModelRecord;
+use crate::backend::OperatorJob;
+use crate::curvature::CurvatureOperator;
+use crate::error::{Error, Result};
+use crate::krylov::{Slot, VectorSpace as _};
+use crate::numeric::Precision;
+use crate::rng::Distribution;
+
+/// How to time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct BenchOptions {
+    /// Vectors multiplied at once.
+    pub columns: usize,
+    /// Products before the clock starts.
+    pub warmup: usize,
+    /// Timed products.
+    pub runs: usize,
+    /// What the device reaches at best, in Gflop/s, measured by the caller.
+    pub peak_gflops: Option<f64>,
+    /// The seed of the vectors.
+    pub seed: u64,
+}
+
+impl Default for BenchOptions {
+    fn default() -> Self {
+        Self { columns: 8, warmup: 2, runs: 10, peak_gflops: None, seed: 0 }
+    }
+}
+
+/// One row of `hesper.bench/1`. Times are seconds for one product with one vector.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BenchRecord {
+    /// Which backend.
+    pub backend: String,
+    /// Its device.
+    pub adapter: Option<String>,
+    /// The widths, such as `784-512-512-10`.
+    pub shape: String,
+    /// The hidden layers' activations.
+    pub activation: String,
+    /// N.
+    pub samples: usize,
+    /// b.
+    pub columns: usize,
+    /// Precision of vectors and products.
+    pub precision: Precision,
+    /// n.
+    pub parameters: usize,
+    /// 1 / median.
+    pub hvps_per_second: f64,
+    /// The median over the runs.
+    pub median_seconds_per_hvp: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// Timed runs.
+    pub runs: usize,
+    /// 12·N·Σ in·out flop in the median time: the convention by which tools compare.
+    pub nominal_gflops: f64,
+    /// 2·N·(2 in·out of the first layer + 6 Σ in·out of the others) flop in the median time: what is computed once the point's own
+    /// activations are kept.
+    pub executed_gflops: f64,
+    /// What the device reaches at best.
+    pub peak_gflops: Option<f64>,
+    /// executed_gflops / peak_gflops.
+    pub share_of_peak: Option<f64>,
+    /// Bytes of the operator and of both blocks.
+    pub peak_bytes: u64,
+}
+
+/// `hesper.bench/1`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BenchReport {
+    /// The schema's name and version.
+    pub schema: &'static str,
+    /// The program's version.
+    pub version: &'static str,
+    /// One entry for each case.
+    pub results: Vec<BenchRecord>,
+}
+
+impl BenchReport {
+    /// A report of `results`.
+    pub fn new(results: Vec<BenchRecord>) -> Self {
+        Self { schema: "hesper.bench/1", version: env!("CARGO_PKG_VERSION"), results }
+    }
+}
+
+/// Times products with `columns` vectors at once, each run from its order to a number of its result on the host.
+///
+/// # Errors
+/// [`Error::Input`] for no columns or runs; [`Error::NonFinite`] where a product is; device failures.
+pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &BenchOptions) -> Result<BenchRecord> {
+    let &BenchOptions { columns, warmup, runs, peak_gflops, seed } = options;
+    if columns == 0 || runs == 0 {
+        return Err(Error::Input("bench: --columns and --runs must be at least 1".into()));
+    }
+    let space = operator.space();
+    let (mut x, mut y, mut scalars) = (space.block(columns)?, space.block(columns)?, space.scalars(1, columns)?);
+    space.fill(&mut x, Distribution::Rademacher, seed, 0)?;
+    let mut seconds = Vec::with_capacity(runs);
+    for run in 0..warmup + runs {
+        let begin = Instant::now();
+        operator.apply(&x, &mut y)?;
+        space.dot(&x, &y, &mut scalars, Slot(0))?;
+        let values = space.read(&scalars)?;
+        let elapsed = begin.elapsed().as_secs_f64();
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::NonFinite(format!("bench: a product gave {value}")));
+        }
+        if run >= warmup {
+            seconds.push(elapsed / as_f64(columns));
+        }
+        context.progress.update(Stage::Timing, run as u64 + 1, (warmup + runs) as u64);
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = 0.5 * (seconds[(runs - 1) / 2] + seconds[runs / 2]);
+    let subject = &context.subject;
+    let [nominal_gflops, executed_gflops] =
+        work(&subject.model, subject.data.samples).map(|flop| flop / median.max(f64::MIN_POSITIVE) / 1e9);
+    let info = operator.info();
+    Ok(BenchRecord {
+        backend: info.kind,
+        adapter: info.adapter,
+        shape: shape(&subject.model),
+        activation: activation(&subject.model),
+        samples: subject.data.samples,
+        columns,
+        precision: info.precision,
+        parameters: subject.model.parameters,
+        hvps_per_second: 1.0 / median.max(f64::MIN_POSITIVE),
+        median_seconds_per_hvp: median,
+        min: seconds[0],
+        max: seconds[runs - 1],
+        runs,
+        nominal_gflops,
+        executed_gflops,
+        peak_gflops,
+        share_of_peak: peak_gflops.map(|peak| executed_gflops / peak),
+        peak_bytes: operator.bytes() as u64 + 2 * columns as u64 * vector_bytes(operator),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+/// Nominal and executed flop of one product.
+fn work(model: &ModelRecord, samples: usize) -> [f64; 2] {
+    let size = |layer: &super::record::LayerRecord| as_f64(layer.r#in) * as_f64(layer.out);
+    let first = model.layers.first().map_or(0.0, size);
+    let all: f64 = model.layers.iter().map(size).sum();
+    [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * (2.0 * first + 6.0 * (all - first))]
+}
+
+fn shape(model: &ModelRecord) -> String {
+    let widths = model.layers.first().map(|layer| layer.r#in).into_iter().chain(model.layers.iter().map(|layer| layer.out));
+    widths.map(|width| width.to_string()).collect::<Vec<_>>().join("-")
+}
+
+fn activation(model: &ModelRecord) -> String {
+    let hidden = &model.layers[..model.layers.len().saturating_sub(1)];
+    let mut names: Vec<&str> = hidden.iter().map(|layer| layer.activation.as_str()).collect();
+    if names.windows(2).all(|pair| pair[0] == pair[1]) {
+        names.truncate(1);
+    }
+    names.join(",")
+}
+
+/// [`bench`] for [`backend::run`](crate::backend::run).
+pub struct BenchJob<'a> {
+    /// The surroundings.
+    pub context: &'a JobContext<'a>,
+    /// How.
+    pub options: &'a BenchOptions,
+}
+
+impl OperatorJob for BenchJob<'_> {
+    type Output = BenchRecord;
+
+    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<BenchRecord> {
+        bench(operator, self.context, self.options)
+    }
+}

@@ -1,0 +1,113 @@
+//! Exact products with the user's vectors.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::context::JobContext;
+use super::memory;
+use super::progress::Stage;
+use super::record::{Header, Meter, Stats};
+use crate::backend::OperatorJob;
+use crate::curvature::CurvatureOperator;
+use crate::error::{Error, Result};
+use crate::krylov::{LanczosSeconds, VectorSpace as _};
+
+/// How to multiply.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HvpOptions {
+    /// Bytes that the job may use, the operator's included; none for 4 GiB.
+    pub memory_budget: Option<u64>,
+    /// Vectors that are multiplied at once; none for up to 32, as the memory allows.
+    pub columns: Option<usize>,
+}
+
+/// `hesper.hvp/1`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HvpReport {
+    /// What was examined, and by what.
+    #[serde(flatten)]
+    pub header: Header,
+    /// How.
+    pub options: HvpOptions,
+    /// H v for each v, [k, n] row by row; written to a file of its own.
+    #[serde(skip)]
+    pub products: Vec<f64>,
+    /// ‖H v‖ for each v.
+    pub norms: Vec<f64>,
+    /// vᵀH v for each v.
+    pub quadratic_forms: Vec<f64>,
+    /// What it took.
+    pub stats: Stats,
+}
+
+/// H v for each row of `vectors` [k, n].
+///
+/// # Errors
+/// [`Error::Input`] where the rows are not of length n, [`Error::NonFinite`] where a number or a product is not finite, and device
+/// failures.
+pub fn hvp<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &HvpOptions, vectors: &[f64]) -> Result<HvpReport> {
+    let meter = Meter::start(operator, context);
+    let space = operator.space();
+    let dim = space.dim();
+    if vectors.is_empty() || !vectors.len().is_multiple_of(dim) {
+        return Err(Error::Input(format!("vector has {} elements, the network {dim} parameters: give [n] or [k, n]", vectors.len())));
+    }
+    if options.columns == Some(0) {
+        return Err(Error::Input("--columns must be at least 1".into()));
+    }
+    if let Some(at) = vectors.iter().position(|x| !x.is_finite()) {
+        return Err(Error::NonFinite(format!("vector {}, element {} is {}: it must be finite", at / dim, at % dim, vectors[at])));
+    }
+    let header = Header::new("hesper.hvp/1", operator, context)?;
+    let count = vectors.len() / dim;
+    let wanted = options.columns.unwrap_or(memory::MAX_COLUMNS).min(count);
+    let width = memory::columns(operator, options.memory_budget, 3, wanted);
+    let (mut products, mut seconds) = (Vec::with_capacity(vectors.len()), LanczosSeconds::default());
+    for batch in vectors.chunks(width * dim) {
+        let columns = batch.len() / dim;
+        let (mut x, mut y) = (space.block(columns)?, space.block(columns)?);
+        space.upload(batch, &mut x)?;
+        let begin = Instant::now();
+        operator.apply(&x, &mut y)?;
+        seconds.products += begin.elapsed();
+        products.extend(space.download(&y)?);
+        context.progress.update(Stage::Products, (products.len() / dim) as u64, count as u64);
+    }
+    if let Some(at) = products.iter().position(|x| !x.is_finite()) {
+        return Err(Error::NonFinite(format!(
+            "product {}, element {} is {}: it overflows, or the network has diverged; scale the vector or use --precision f64",
+            at / dim,
+            at % dim,
+            products[at]
+        )));
+    }
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    Ok(HvpReport {
+        header,
+        options: options.clone(),
+        norms: products.chunks_exact(dim).map(|row| dot(row, row).sqrt()).collect(),
+        quadratic_forms: products.chunks_exact(dim).zip(vectors.chunks_exact(dim)).map(|(row, v)| dot(row, v)).collect(),
+        products,
+        stats: meter.stats(operator, seconds),
+    })
+}
+
+/// [`hvp`] for [`backend::run`](crate::backend::run).
+pub struct HvpJob<'a> {
+    /// The surroundings.
+    pub context: &'a JobContext<'a>,
+    /// How.
+    pub options: &'a HvpOptions,
+    /// v, [k, n] row by row.
+    pub vectors: &'a [f64],
+}
+
+impl OperatorJob for HvpJob<'_> {
+    type Output = HvpReport;
+
+    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<HvpReport> {
+        hvp(operator, self.context, self.options, self.vectors)
+    }
+}

@@ -1,0 +1,86 @@
+//! What fits into the memory that a job may use.
+
+use crate::curvature::CurvatureOperator;
+use crate::error::{Error, Result};
+use crate::krylov::{Reorthogonalization, VectorSpace as _};
+
+/// Bytes that a job may use where nothing is said.
+pub(super) const DEFAULT_BUDGET: u64 = 4 << 30;
+
+/// Columns of a batch where nothing is said: wide enough for the products, and more would only take more memory.
+pub(super) const MAX_COLUMNS: usize = 32;
+
+/// Blocks of a Lanczos run besides its basis: q, the one before, and the product; one more for what a device needs in between.
+const BLOCKS: u64 = 4;
+
+/// Bytes of one vector.
+pub(super) fn vector_bytes<A: CurvatureOperator>(operator: &A) -> u64 {
+    (operator.space().dim() * operator.space().precision().bytes()) as u64
+}
+
+/// What is left of the budget for vectors once the operator has its share.
+pub(super) fn available<A: CurvatureOperator>(operator: &A, budget: Option<u64>) -> u64 {
+    budget.unwrap_or(DEFAULT_BUDGET).saturating_sub(operator.bytes() as u64)
+}
+
+/// How many of `wanted` columns of a Lanczos run of `steps` steps fit at once.
+///
+/// # Errors
+/// [`Error::Memory`] where not even one does.
+pub(super) fn lanczos_columns<A: CurvatureOperator>(
+    operator: &A,
+    budget: Option<u64>,
+    steps: usize,
+    reorthogonalization: Reorthogonalization,
+    wanted: usize,
+) -> Result<usize> {
+    let kept = match reorthogonalization {
+        Reorthogonalization::Full => steps as u64,
+        Reorthogonalization::None => 0,
+    };
+    let column = (kept + BLOCKS).saturating_mul(vector_bytes(operator));
+    let fitting = usize::try_from(available(operator, budget) / column).unwrap_or(usize::MAX);
+    if fitting == 0 {
+        return Err(match reorthogonalization {
+            Reorthogonalization::Full => too_many_steps(operator, budget, steps, "--steps (or --reorthogonalize none)"),
+            Reorthogonalization::None => too_many_steps(operator, budget, 0, "--samples or --precision f32"),
+        });
+    }
+    Ok(fitting.min(wanted))
+}
+
+/// How many of `wanted` columns fit where each takes `vectors` vectors; at least one.
+pub(super) fn columns<A: CurvatureOperator>(operator: &A, budget: Option<u64>, vectors: u64, wanted: usize) -> usize {
+    let fitting = available(operator, budget) / (vectors * vector_bytes(operator)).max(1);
+    usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, wanted.max(1))
+}
+
+/// A size for a message.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(super) fn human(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let power = (bytes.ilog2() / 10).min(4);
+    format!("{:.1} {}", bytes as f64 / f64::from(power * 10).exp2(), UNITS[power as usize - 1])
+}
+
+/// Steps of a single fully reorthogonalized run that fit.
+pub(super) fn lanczos_steps<A: CurvatureOperator>(operator: &A, budget: Option<u64>) -> usize {
+    let vectors = available(operator, budget) / vector_bytes(operator).max(1);
+    usize::try_from(vectors.saturating_sub(BLOCKS)).unwrap_or(usize::MAX)
+}
+
+/// Says that a run that keeps `steps` vectors does not fit, and which of `flags` helps.
+pub(super) fn too_many_steps<A: CurvatureOperator>(operator: &A, budget: Option<u64>, steps: usize, flags: &str) -> Error {
+    let vectors = steps as u64 + BLOCKS;
+    Error::Memory(format!(
+        "a Lanczos run of {steps} kept vectors needs {} ({vectors} vectors of {} parameters) beside the operator's {}, but the budget is \
+         {}: use less {flags}, or a larger --memory-budget",
+        human(vectors.saturating_mul(vector_bytes(operator))),
+        operator.space().dim(),
+        human(operator.bytes() as u64),
+        human(budget.unwrap_or(DEFAULT_BUDGET)),
+    ))
+}

@@ -1,0 +1,221 @@
+//! The parts that the reports share, as they appear in the JSON.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::context::JobContext;
+use super::progress::Stage;
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator};
+use crate::error::{Error, Result};
+use crate::estimate::Quadrature;
+use crate::krylov::{Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
+
+/// `model`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelRecord {
+    /// First to last.
+    pub layers: Vec<LayerRecord>,
+    /// n.
+    pub parameters: usize,
+}
+
+/// One layer of `model`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerRecord {
+    /// Width of the input.
+    pub r#in: usize,
+    /// Width of the output.
+    pub out: usize,
+    /// The activation's name.
+    pub activation: String,
+    /// Whether there is a bias.
+    pub bias: bool,
+}
+
+/// `data`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataRecord {
+    /// N.
+    pub samples: usize,
+    /// Where they came from.
+    pub source: String,
+}
+
+/// `loss`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LossRecord {
+    /// The loss's name.
+    pub kind: String,
+    /// f(θ), weight decay included.
+    pub value: f64,
+    /// ‖∇f(θ)‖.
+    pub gradient_norm: f64,
+    /// λ.
+    pub weight_decay: f64,
+}
+
+/// What every report begins with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Header {
+    /// The schema's name and version.
+    pub schema: &'static str,
+    /// The program's version.
+    pub version: &'static str,
+    /// The network.
+    pub model: ModelRecord,
+    /// The data.
+    pub data: DataRecord,
+    /// The loss.
+    pub loss: LossRecord,
+    /// What computed.
+    pub backend: BackendInfo,
+    /// Which operator.
+    pub operator: Curvature,
+}
+
+impl Header {
+    /// Computes loss and gradient norm, in one readback.
+    pub(super) fn new<A: CurvatureOperator>(schema: &'static str, operator: &A, context: &JobContext<'_>) -> Result<Self> {
+        let subject = &context.subject;
+        context.progress.update(Stage::Loss, 0, 1);
+        let (value, gradient_norm) = loss_and_gradient_norm(operator)?;
+        context.progress.update(Stage::Loss, 1, 1);
+        Ok(Self {
+            schema,
+            version: env!("CARGO_PKG_VERSION"),
+            model: subject.model.clone(),
+            data: subject.data.clone(),
+            loss: LossRecord { kind: subject.loss.to_string(), value, gradient_norm, weight_decay: subject.weight_decay },
+            backend: operator.info(),
+            operator: subject.curvature,
+        })
+    }
+}
+
+/// f(θ) and ‖∇f(θ)‖. One readback.
+pub(super) fn loss_and_gradient_norm<A: CurvatureOperator>(operator: &A) -> Result<(f64, f64)> {
+    let space = operator.space();
+    let (loss, norm) = (Slot(0), Slot(1));
+    let (mut gradient, mut scalars) = (space.block(1)?, space.scalars(2, 1)?);
+    operator.loss_and_gradient(&mut gradient, &mut scalars, loss)?;
+    space.normalize(&mut gradient, &mut scalars, norm)?;
+    let values = space.read(&scalars)?;
+    let (loss, norm) = (values[0], values[1]);
+    if !loss.is_finite() || !norm.is_finite() {
+        return Err(Error::NonFinite(format!(
+            "loss is {loss}, gradient norm {norm}: the network has diverged on this data; check the weights and --x-scale"
+        )));
+    }
+    Ok((loss, norm))
+}
+
+/// One extreme eigenvalue.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Eigenvalue {
+    /// θ.
+    pub value: f64,
+    /// Some eigenvalue lies within this of θ.
+    pub residual: f64,
+    /// residual ≤ tol·max|θ|.
+    pub converged: bool,
+    /// ‖H y − θ y‖ of the returned unit vector y, measured by a further product; only where vectors were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_residual: Option<f64>,
+}
+
+impl Eigenvalue {
+    pub(super) fn new(ritz: RitzValue, threshold: f64) -> Self {
+        let RitzValue { value, residual } = ritz;
+        Self { value, residual, converged: residual <= threshold, measured_residual: None }
+    }
+}
+
+/// `eigenvalues`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Eigenvalues {
+    /// Descending.
+    pub largest: Vec<Eigenvalue>,
+    /// Ascending.
+    pub smallest: Vec<Eigenvalue>,
+}
+
+impl Eigenvalues {
+    pub(super) fn new(extremes: &Extremes, threshold: f64) -> Self {
+        let mark = |values: &[RitzValue]| values.iter().map(|&ritz| Eigenvalue::new(ritz, threshold)).collect();
+        Self { largest: mark(&extremes.largest), smallest: mark(&extremes.smallest) }
+    }
+
+    /// How many of both ends are not converged.
+    pub fn unconverged(&self) -> usize {
+        self.largest.iter().chain(&self.smallest).filter(|eigenvalue| !eigenvalue.converged).count()
+    }
+}
+
+/// One of `probes`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeRecord {
+    /// Its Gauss rule.
+    #[serde(flatten)]
+    pub rule: Quadrature,
+    /// Why its run ended.
+    pub termination: Termination,
+}
+
+/// `stats`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stats {
+    /// Products with single vectors, those of the job only.
+    pub hvps: u64,
+    /// Times that the host waited for numbers from the device.
+    pub readbacks: u64,
+    /// Wall-clock times.
+    pub seconds: Seconds,
+}
+
+/// `stats.seconds`. Parts are null where the device works asynchronously, since the host cannot tell them apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Seconds {
+    /// From the context's start to the job's: reading, preparing, building the operator.
+    pub setup: f64,
+    /// From the context's start to the end.
+    pub total: f64,
+    /// Products.
+    pub hvp: Option<f64>,
+    /// Reorthogonalization.
+    pub orthogonalization: Option<f64>,
+}
+
+/// Counts from a job's start.
+pub(super) struct Meter {
+    setup: f64,
+    products: u64,
+    readbacks: u64,
+    started: Instant,
+}
+
+impl Meter {
+    pub(super) fn start<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>) -> Self {
+        Self {
+            setup: context.started.elapsed().as_secs_f64(),
+            products: operator.products(),
+            readbacks: operator.space().readbacks(),
+            started: context.started,
+        }
+    }
+
+    /// The counts so far; `parts` are the host's times, which count where the operator is synchronous.
+    pub(super) fn stats<A: CurvatureOperator>(&self, operator: &A, parts: LanczosSeconds) -> Stats {
+        let part = |duration: std::time::Duration| operator.is_synchronous().then_some(duration.as_secs_f64());
+        Stats {
+            hvps: operator.products() - self.products,
+            readbacks: operator.space().readbacks() - self.readbacks,
+            seconds: Seconds {
+                setup: self.setup,
+                total: self.started.elapsed().as_secs_f64(),
+                hvp: part(parts.products),
+                orthogonalization: part(parts.orthogonalization),
+            },
+        }
+    }
+}

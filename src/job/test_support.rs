@@ -1,0 +1,48 @@
+//! The test operators of [`crate::krylov::test_support`] as curvature operators, with surroundings to run jobs in.
+
+use super::context::{JobContext, Subject};
+use super::progress::Silent;
+use super::record::{DataRecord, LayerRecord, ModelRecord};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator};
+use crate::error::Result;
+use crate::krylov::test_support::{Columns, MatrixOperator};
+use crate::krylov::{LinearOperator as _, Slot, VectorSpace as _};
+use crate::model::Loss;
+use crate::numeric::Precision;
+
+/// f(θ) = ½ θᵀAθ at θ = (1, ..., 1): its gradient is A·1, its Hessian A.
+impl CurvatureOperator for MatrixOperator {
+    fn loss_and_gradient(&self, gradient: &mut Columns, s: &mut Vec<Vec<f64>>, loss: Slot) -> Result<()> {
+        gradient[0] = self.product(&vec![1.0; self.space().dim()]);
+        s[loss.0][0] = 0.5 * gradient[0].iter().sum::<f64>();
+        Ok(())
+    }
+
+    fn products(&self) -> u64 {
+        MatrixOperator::products(self)
+    }
+
+    fn bytes(&self) -> usize {
+        1000
+    }
+
+    fn info(&self) -> BackendInfo {
+        BackendInfo { kind: "test".into(), adapter: None, driver: None, precision: Precision::F64, threads: 1 }
+    }
+
+    fn is_synchronous(&self) -> bool {
+        true
+    }
+}
+
+pub(super) fn context() -> JobContext<'static> {
+    let layer = LayerRecord { r#in: 3, out: 2, activation: "identity".into(), bias: false };
+    let subject = Subject {
+        model: ModelRecord { layers: vec![layer], parameters: 6 },
+        data: DataRecord { samples: 10, source: "nowhere".into() },
+        loss: Loss::Mse,
+        weight_decay: 0.0,
+        curvature: Curvature::Hessian,
+    };
+    JobContext::new(subject, &Silent)
+}

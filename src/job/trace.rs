@@ -1,0 +1,196 @@
+//! The trace alone, by products with random probes, to a requested accuracy.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::context::JobContext;
+use super::lanczos_run::probe_count;
+use super::memory;
+use super::progress::Stage;
+use super::record::{Header, Meter, Stats};
+use crate::backend::OperatorJob;
+use crate::curvature::CurvatureOperator;
+use crate::error::{Error, Result};
+use crate::estimate::Estimate;
+use crate::krylov::{LanczosSeconds, Slot, VectorSpace as _};
+use crate::rng::Distribution;
+
+/// How to estimate a trace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TraceOptions {
+    /// Probes; with `rtol` those before the first look at the accuracy.
+    pub probes: usize,
+    /// Go on until the half-width of the 95 % interval is at most `rtol`·|mean|.
+    pub rtol: Option<f64>,
+    /// The most probes there may be where `rtol` is given.
+    pub max_probes: usize,
+    /// What probes are drawn from.
+    pub distribution: Distribution,
+    /// The seed of the probes.
+    pub seed: u64,
+    /// Bytes that the job may use, the operator's included; none for 4 GiB.
+    pub memory_budget: Option<u64>,
+    /// Probes that run at once; none for up to 32, as the memory allows. The result does not depend on it.
+    pub columns: Option<usize>,
+}
+
+impl Default for TraceOptions {
+    fn default() -> Self {
+        Self {
+            probes: 32,
+            rtol: None,
+            max_probes: 8192,
+            distribution: Distribution::Rademacher,
+            seed: 0,
+            memory_budget: None,
+            columns: None,
+        }
+    }
+}
+
+/// What accuracy was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TraceAccuracy {
+    /// Half the width of the 95 % interval; null with one probe.
+    pub half_width: Option<f64>,
+    /// half_width / |mean|.
+    pub relative: Option<f64>,
+    /// What was asked for.
+    pub rtol: Option<f64>,
+}
+
+/// `hesper.trace/1`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TraceReport {
+    /// What was examined, and by what.
+    #[serde(flatten)]
+    pub header: Header,
+    /// How.
+    pub options: TraceOptions,
+    /// tr H.
+    pub trace: Estimate,
+    /// How sure.
+    pub accuracy: TraceAccuracy,
+    /// False where `rtol` was asked for and not reached.
+    pub accuracy_reached: bool,
+    /// What it took.
+    pub stats: Stats,
+    /// What the reader should know, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// tr H = E[vᵀHv] over random probes v (Girard 1989; Hutchinson 1990).
+///
+/// With `rtol` the number of probes is doubled until the interval is narrow enough: few looks, so that the interval keeps nearly its
+/// nominal coverage. One readback a batch.
+///
+/// # Errors
+/// [`Error::Input`] for options that make no sense, [`Error::NonFinite`] where a product is, and device failures.
+pub fn trace<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &TraceOptions) -> Result<TraceReport> {
+    let meter = Meter::start(operator, context);
+    let (first, most) = (probe_count(options.probes)?, probe_count(options.max_probes.max(options.probes))?);
+    if options.columns == Some(0) || options.rtol.is_some_and(|rtol| rtol.is_nan() || rtol <= 0.0) {
+        return Err(Error::Input("--columns must be at least 1 and --rtol positive".into()));
+    }
+    let header = Header::new("hesper.trace/1", operator, context)?;
+    let mut sampler = Sampler::new(operator, context, options);
+    let mut target = first;
+    let estimate = loop {
+        sampler.extend(target)?;
+        let estimate = Estimate::from_samples(sampler.samples.clone());
+        if target == most || options.rtol.is_none_or(|rtol| reaches(&estimate, rtol)) {
+            break estimate;
+        }
+        target = target.saturating_mul(2).min(most);
+    };
+    let half_width = estimate.std_error.map(|_| estimate.half_width());
+    let relative = half_width.map(|half_width| half_width / estimate.mean.abs()).filter(|relative| relative.is_finite());
+    let accuracy_reached = options.rtol.is_none_or(|rtol| reaches(&estimate, rtol));
+    let mut warnings = Vec::new();
+    if !accuracy_reached {
+        warnings.push(format!(
+            "the 95 % interval is not within {:e} of the mean after {} probes: raise --max-probes or --rtol",
+            options.rtol.unwrap_or_default(),
+            estimate.samples.len()
+        ));
+    }
+    if half_width.is_none() {
+        warnings.push("one probe tells no spread: the standard error is null; use --probes 2 or more".into());
+    }
+    Ok(TraceReport {
+        header,
+        options: options.clone(),
+        accuracy: TraceAccuracy { half_width, relative, rtol: options.rtol },
+        trace: estimate,
+        accuracy_reached,
+        stats: meter.stats(operator, sampler.seconds),
+        warnings,
+    })
+}
+
+fn reaches(estimate: &Estimate, rtol: f64) -> bool {
+    estimate.half_width() <= rtol * estimate.mean.abs()
+}
+
+/// Makes samples vᵀHv in batches; probes are numbered through.
+struct Sampler<'a, A> {
+    operator: &'a A,
+    context: &'a JobContext<'a>,
+    options: &'a TraceOptions,
+    columns: usize,
+    samples: Vec<f64>,
+    seconds: LanczosSeconds,
+}
+
+impl<'a, A: CurvatureOperator> Sampler<'a, A> {
+    fn new(operator: &'a A, context: &'a JobContext<'a>, options: &'a TraceOptions) -> Self {
+        let wanted = options.columns.unwrap_or(memory::MAX_COLUMNS);
+        let columns = memory::columns(operator, options.memory_budget, 3, wanted);
+        Self { operator, context, options, columns, samples: Vec::new(), seconds: LanczosSeconds::default() }
+    }
+
+    /// Goes on until there are `target` samples.
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most `target` samples")]
+    fn extend(&mut self, target: u32) -> Result<()> {
+        let space = self.operator.space();
+        while self.samples.len() < target as usize {
+            let first_probe = self.samples.len() as u32;
+            let columns = self.columns.min((target - first_probe) as usize);
+            let (mut x, mut y, mut scalars) = (space.block(columns)?, space.block(columns)?, space.scalars(1, columns)?);
+            space.fill(&mut x, self.options.distribution, self.options.seed, first_probe)?;
+            let begin = Instant::now();
+            self.operator.apply(&x, &mut y)?;
+            self.seconds.products += begin.elapsed();
+            space.dot(&x, &y, &mut scalars, Slot(0))?;
+            let values = space.read(&scalars)?;
+            if let Some(column) = values.iter().position(|value| !value.is_finite()) {
+                return Err(Error::NonFinite(format!(
+                    "trace: probe {} gave {}: a product is not finite; check the weights and the data's scale",
+                    first_probe as usize + column,
+                    values[column]
+                )));
+            }
+            self.samples.extend(values);
+            self.context.progress.update(Stage::Probes, self.samples.len() as u64, u64::from(target));
+        }
+        Ok(())
+    }
+}
+
+/// [`trace`] for [`backend::run`](crate::backend::run).
+pub struct TraceJob<'a> {
+    /// The surroundings.
+    pub context: &'a JobContext<'a>,
+    /// How.
+    pub options: &'a TraceOptions,
+}
+
+impl OperatorJob for TraceJob<'_> {
+    type Output = TraceReport;
+
+    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<TraceReport> {
+        trace(operator, self.context, self.options)
+    }
+}
