@@ -5,13 +5,18 @@
 
 mod args;
 mod bench;
+mod eigs;
 mod exit;
 mod hvp;
 mod output;
 mod problem;
-mod report;
+mod progress;
+mod reporter;
+mod spectrum;
 mod synthetic;
+mod trace;
 mod usage;
+mod validate;
 mod values;
 mod vectors;
 
@@ -34,7 +39,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Spectrum(spectrum::SpectrumArgs),
+    Eigs(eigs::EigsArgs),
+    Trace(trace::TraceArgs),
+    Density(spectrum::DensityCommandArgs),
     Hvp(hvp::HvpArgs),
+    Validate(validate::ValidateArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -45,7 +55,12 @@ pub fn main() -> ExitCode {
         Err(error) => return usage::answer(&error),
     };
     let outcome = match &cli.command {
+        Command::Spectrum(args) => spectrum::run(args),
+        Command::Eigs(args) => eigs::run(args),
+        Command::Trace(args) => trace::run(args),
+        Command::Density(args) => spectrum::run_density(args),
         Command::Hvp(args) => hvp::run(args),
+        Command::Validate(args) => validate::run(args),
         Command::Bench(args) => bench::run(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)

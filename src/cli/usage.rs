@@ -39,6 +39,9 @@ mod tests {
         let text = "error: unexpected argument '--modle' found\n\n  tip: a similar argument exists: '--model'\n\nUsage: hesper spectrum \
                     --model <FILE>\n\nFor more information, try '--help'.\n";
         assert_eq!(one_line(text), "unexpected argument '--modle' found; a similar argument exists: '--model'");
-        assert_eq!(one_line("error: the following required arguments were not provided:\n  --vector <F>\n"), "the following required arguments were not provided: --vector <F>");
+        assert_eq!(
+            one_line("error: the following required arguments were not provided:\n  --vector <F>\n"),
+            "the following required arguments were not provided: --vector <F>"
+        );
     }
 }

@@ -37,10 +37,8 @@ pub(super) struct NamedArray<'a> {
 pub(super) fn write_npz(writer: impl Write + Seek, arrays: &[NamedArray<'_>]) -> io::Result<()> {
     let mut archive = NpzWriter::new(writer);
     for array in arrays {
-        let options = FileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::default())
-            .large_file(true);
+        let options =
+            FileOptions::default().compression_method(CompressionMethod::Stored).last_modified_time(DateTime::default()).large_file(true);
         let zip = archive.zip_writer();
         zip.start_file(npyz::npz::file_name_from_array_name(array.name), options)?;
         write_npy(zip, array.shape, array.values, array.precision)?;

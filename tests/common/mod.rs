@@ -40,9 +40,10 @@ pub fn fixture(name: &str, file: &str) -> PathBuf {
 /// Writes a safetensors file of f32 tensors.
 pub fn write_model(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        (name.to_string(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, shape, _), bytes)| (name.to_string(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
     let file = safetensors::serialize(views.collect::<BTreeMap<_, _>>(), None).unwrap();
     fs::write(path, file).unwrap();
 }
