@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn error_and_bounds_come_from_the_spread_over_probes() {
-        let same = vec![rule(&[0.0, 1.0], &[0.5, 0.5]); 3];
+        let same = vec![rule(&[0.0, 1.0], &[0.5, 0.5]); 4];
         let calm = density(&same, &DensityOptions::default()).unwrap();
         assert!(calm.std_error.unwrap().iter().all(|&error| error == 0.0));
         let middle = calm.grid.len() / 2;

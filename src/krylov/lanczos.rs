@@ -243,3 +243,145 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ritz::ritz_values;
+    use super::super::test_support::{Columns, MatrixOperator};
+    use super::*;
+    use crate::rng::Distribution;
+
+    fn random(operator: &MatrixOperator, columns: usize, first_probe: u32) -> Columns {
+        let mut start = operator.space().block(columns).unwrap();
+        operator.space().fill(&mut start, Distribution::Gaussian, 1, first_probe).unwrap();
+        start
+    }
+
+    fn run(
+        operator: &MatrixOperator,
+        start: Columns,
+        capacity: usize,
+        reorthogonalization: Reorthogonalization,
+    ) -> Result<Vec<Tridiagonal>> {
+        let columns = start.len();
+        let options = LanczosOptions { capacity, reorthogonalization, first_probe: 7 };
+        let mut lanczos = Lanczos::new(operator, start, columns, options)?;
+        while lanczos.step()? {}
+        assert_eq!(lanczos.steps(), capacity.min(operator.space().dim()));
+        lanczos.coefficients()
+    }
+
+    fn spread(n: u32) -> Vec<f64> {
+        (0..n).map(|i| (0.9 * f64::from(i)).sin() + 0.01 * f64::from(i)).collect()
+    }
+
+    #[test]
+    fn n_steps_find_the_whole_spectrum_and_read_once() {
+        let mut spectrum = spread(60);
+        let operator = MatrixOperator::diagonal(spectrum.clone());
+        let runs = run(&operator, random(&operator, 3, 0), 100, Reorthogonalization::Full).unwrap();
+        assert_eq!((operator.space().readbacks(), operator.products()), (1, 180));
+        spectrum.sort_by(f64::total_cmp);
+        for run in &runs {
+            for (ritz, exact) in ritz_values(run).unwrap().iter().zip(&spectrum) {
+                assert!((ritz.value - exact).abs() < 1e-13 && ritz.residual < 1e-13, "{ritz:?}, exactly {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn alpha_0_is_the_rayleigh_quotient_and_columns_are_independent() {
+        let operator = MatrixOperator::dense(3, vec![2.0, -1.0, 0.5, -1.0, 3.0, 0.25, 0.5, 0.25, -1.0]);
+        let start = random(&operator, 4, 0);
+        let together = run(&operator, start.clone(), 2, Reorthogonalization::Full).unwrap();
+        for (v, run_together) in start.iter().zip(&together) {
+            let av = operator.product(v);
+            let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+            assert!((run_together.alphas[0] - dot(v, &av) / dot(v, v)).abs() < 1e-15);
+            assert_eq!(run(&operator, vec![v.clone()], 2, Reorthogonalization::Full).unwrap()[0], *run_together);
+        }
+    }
+
+    #[test]
+    fn an_invariant_subspace_ends_the_run_and_is_reported() {
+        // Three distinct eigenvalues: a generic start spans three dimensions.
+        let operator = MatrixOperator::diagonal((0..40).map(|i| f64::from(i % 3 - 1)).collect::<Vec<_>>());
+        for reorthogonalization in [Reorthogonalization::Full, Reorthogonalization::None] {
+            let runs = run(&operator, random(&operator, 2, 0), 20, reorthogonalization).unwrap();
+            for run in runs {
+                assert_eq!(run.termination, Termination::InvariantSubspace { step: 3 }, "{reorthogonalization:?}");
+                let values: Vec<f64> = ritz_values(&run).unwrap().iter().map(|ritz| ritz.value).collect();
+                assert!(values.iter().zip([-1.0, 0.0, 1.0]).all(|(value, exact)| (value - exact).abs() < 1e-14), "{values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn zero_and_one_dimensional_operators_end_after_one_step() {
+        for (spectrum, value) in [(vec![0.0; 9], 0.0), (vec![-2.5], -2.5), (vec![3.0; 8], 3.0)] {
+            let operator = MatrixOperator::diagonal(spectrum);
+            let run = run(&operator, random(&operator, 1, 0), 5, Reorthogonalization::Full).unwrap().swap_remove(0);
+            assert_eq!(run.termination, Termination::InvariantSubspace { step: 1 });
+            assert!((run.alphas[0] - value).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn scale_does_not_change_where_a_run_ends() {
+        for scale in [1e-140, 1.0, 1e140] {
+            let operator = MatrixOperator::diagonal((0..30).map(|i| scale * f64::from(1 + i % 4)).collect::<Vec<_>>());
+            let run = run(&operator, random(&operator, 1, 0), 10, Reorthogonalization::Full).unwrap().swap_remove(0);
+            assert_eq!(run.termination, Termination::InvariantSubspace { step: 4 }, "scale {scale}");
+        }
+    }
+
+    #[test]
+    fn not_a_number_names_step_and_probe() {
+        let operator = MatrixOperator::diagonal([1.0, f64::NAN, 2.0]);
+        let message = run(&operator, random(&operator, 1, 0), 3, Reorthogonalization::Full).unwrap_err().to_string();
+        assert!(message.contains("step 0 of probe 7"), "{message}");
+        let zero = run(&MatrixOperator::diagonal([1.0, 2.0]), vec![vec![0.0; 2]], 2, Reorthogonalization::Full).unwrap_err().to_string();
+        assert!(zero.contains("probe 7 is zero"), "{zero}");
+    }
+
+    #[test]
+    fn restarts_find_the_copies_of_a_multiple_eigenvalue() {
+        let operator = MatrixOperator::diagonal([5.0, 5.0, 5.0, 1.0, 1.0, 2.0, 2.0]);
+        let mut lanczos = Lanczos::new(&operator, random(&operator, 1, 0), 1, LanczosOptions::default()).unwrap();
+        let mut restarts = 0;
+        let found = loop {
+            while lanczos.step().unwrap() {}
+            let tridiagonal = lanczos.coefficients().unwrap().swap_remove(0);
+            if tridiagonal.steps() == 7 {
+                break tridiagonal;
+            }
+            restarts += 1;
+            lanczos.restart(tridiagonal.steps(), random(&operator, 1, restarts)).unwrap();
+        };
+        assert_eq!(restarts, 2);
+        for (ritz, exact) in ritz_values(&found).unwrap().iter().zip([1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 5.0]) {
+            assert!((ritz.value - exact).abs() < 1e-14, "{ritz:?}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn ritz_vectors_are_eigenvectors_and_need_a_basis() {
+        let operator = MatrixOperator::diagonal(spread(30));
+        for reorthogonalization in [Reorthogonalization::Full, Reorthogonalization::None] {
+            let options = LanczosOptions { capacity: 30, reorthogonalization, first_probe: 0 };
+            let mut lanczos = Lanczos::new(&operator, random(&operator, 1, 0), 1, options).unwrap();
+            while lanczos.step().unwrap() {}
+            let tridiagonal = lanczos.coefficients().unwrap().swap_remove(0);
+            let eigen = tridiagonal.eigen(&(0..tridiagonal.steps()).collect::<Vec<_>>()).unwrap();
+            let mut x = operator.space().block(1).unwrap();
+            match lanczos.ritz_vectors(eigen.vector(0), &mut x) {
+                Ok(()) => {
+                    let product = operator.product(&x[0]);
+                    let defect = product.iter().zip(&x[0]).map(|(ax, x)| (ax - eigen.values[0] * x).abs());
+                    assert!(defect.fold(0.0, f64::max) < 1e-13);
+                }
+                Err(error) => assert!(reorthogonalization == Reorthogonalization::None && error.to_string().contains("full")),
+            }
+        }
+    }
+}

@@ -69,3 +69,67 @@ pub fn extremes(runs: &[Vec<RitzValue>], top: usize, bottom: usize) -> Extremes 
         smallest: (0..bottom).map_while(|rank| best(rank, false)).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanczos::{Lanczos, LanczosOptions, Reorthogonalization};
+    use super::super::operator::LinearOperator as _;
+    use super::super::space::VectorSpace as _;
+    use super::super::test_support::MatrixOperator;
+    use super::*;
+    use crate::rng::Distribution;
+
+    fn runs(operator: &MatrixOperator, steps: usize, probes: usize, reorthogonalization: Reorthogonalization) -> Vec<Vec<RitzValue>> {
+        let mut start = operator.space().block(probes).unwrap();
+        operator.space().fill(&mut start, Distribution::Rademacher, 5, 0).unwrap();
+        let options = LanczosOptions { capacity: steps, reorthogonalization, first_probe: 0 };
+        let mut lanczos = Lanczos::new(operator, start, probes, options).unwrap();
+        while lanczos.step().unwrap() {}
+        lanczos.coefficients().unwrap().iter().map(|run| ritz_values(run).unwrap()).collect()
+    }
+
+    /// Eigenvalues that crowd towards zero, with outliers at both ends.
+    fn spectrum() -> Vec<f64> {
+        let mut spectrum: Vec<f64> = (0..400).map(|i| 1e-2 * (1.0 - f64::from(i) / 200.0).powi(3)).collect();
+        spectrum.extend([10.0, 5.0, 3.0, 1.0, -0.5, -0.3]);
+        spectrum.sort_by(f64::total_cmp);
+        spectrum
+    }
+
+    #[test]
+    fn ritz_values_stay_inside_and_residuals_hold() {
+        let exact = spectrum();
+        let runs = runs(&MatrixOperator::diagonal(exact.clone()), 12, 4, Reorthogonalization::Full);
+        for run in &runs {
+            for (rank, ritz) in run.iter().rev().enumerate() {
+                assert!(ritz.value <= exact[exact.len() - 1 - rank] + 1e-12, "rank {rank}");
+                let distance = exact.iter().map(|l| (l - ritz.value).abs()).fold(f64::INFINITY, f64::min);
+                assert!(distance <= ritz.residual + 1e-13, "{ritz:?} is {distance} away");
+            }
+        }
+        let best = extremes(&runs, 4, 2);
+        for (rank, ritz) in best.largest.iter().enumerate() {
+            assert!(runs.iter().all(|run| run[run.len() - 1 - rank].value <= ritz.value));
+        }
+        for (rank, ritz) in best.smallest.iter().enumerate() {
+            assert!(ritz.value >= exact[rank] - 1e-12 && runs.iter().all(|run| run[rank].value >= ritz.value));
+        }
+        assert_eq!(extremes(&runs, 100, 0).largest.len(), 12);
+    }
+
+    #[test]
+    fn ghosts_appear_without_reorthogonalization_and_are_merged() {
+        let exact = spectrum();
+        let operator = MatrixOperator::diagonal(exact.clone());
+        let raw = runs(&operator, 100, 1, Reorthogonalization::None).swap_remove(0);
+        let twice = raw.iter().filter(|ritz| (ritz.value - 10.0).abs() < 1e-9).count();
+        assert!(twice > 1, "the test needs a ghost of the largest eigenvalue, there are {twice} copies");
+        let merged = merge_ghosts(&raw, 100.0 * f64::EPSILON * 10.0);
+        for (ritz, value) in merged.iter().rev().zip([10.0, 5.0, 3.0, 1.0]) {
+            assert!((ritz.value - value).abs() < 1e-9, "{ritz:?} in place of {value}");
+        }
+        for (ritz, value) in merged.iter().zip([-0.5, -0.3]) {
+            assert!((ritz.value - value).abs() < 1e-9, "{ritz:?} in place of {value}");
+        }
+    }
+}
