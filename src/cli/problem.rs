@@ -74,10 +74,6 @@ impl DeviceArgs {
         if self.adapter.is_some() && matches!(self.backend, BackendKind::Cpu | BackendKind::Reference) {
             bail!("--adapter names a GPU, but --backend is {}: leave out one of them", self.backend);
         }
-        let mut options = BackendOptions::default();
-        options.kind = self.backend;
-        options.adapter.clone_from(&self.adapter);
-        options.precision = self.precision;
-        Ok(options)
+        Ok(BackendOptions { kind: self.backend, adapter: self.adapter.clone(), precision: self.precision })
     }
 }

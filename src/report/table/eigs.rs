@@ -12,7 +12,7 @@ use crate::report::number::{count, magnitude};
 /// Whatever the writer meets.
 pub fn eigs(out: &mut dyn Write, report: &EigsReport) -> io::Result<()> {
     parts::header(out, &report.header)?;
-    parts::eigenvalues(out, &report.eigenvalues)?;
+    parts::eigenvalues(out, &report.eigenvalues, report.header.backend.precision)?;
     writeln!(out)?;
     let measured = report.eigenvalues.largest.iter().chain(&report.eigenvalues.smallest).filter_map(|value| value.measured_residual);
     if let Some(worst) = measured.reduce(f64::max) {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::estimate::{Density, Estimate};
 use crate::job::{Eigenvalue, Eigenvalues, Header, Stats};
+use crate::numeric::Precision;
 use crate::report::histogram;
 use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
 
@@ -48,16 +49,21 @@ pub(super) fn line(out: &mut dyn Write, label: &str, text: &str) -> io::Result<(
 }
 
 /// Both ends of the spectrum side by side.
-pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues) -> io::Result<()> {
-    const WIDTH: usize = 28;
+///
+/// A bar is the residual, or the rounding of `precision` at the largest magnitude where that is more: the JSON has the residuals as
+/// they are, but digits beyond it would be noise.
+pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues, precision: Precision) -> io::Result<()> {
+    const WIDTH: usize = 31;
     let Eigenvalues { largest, smallest } = eigenvalues;
     if largest.is_empty() && smallest.is_empty() {
         return Ok(());
     }
+    let scale = largest.iter().chain(smallest).fold(0.0, |scale: f64, eigenvalue| scale.max(eigenvalue.value.abs()));
+    let rounding = precision.epsilon() * scale;
     let titles = [("largest", largest), ("smallest", smallest)].map(|(title, values)| if values.is_empty() { "" } else { title });
     writeln!(out, "{}", format!("{:<LABEL$}{:<WIDTH$}{}", "eigenvalues", titles[0], titles[1]).trim_end())?;
     for rank in 0..largest.len().max(smallest.len()) {
-        let cell = |values: &[Eigenvalue]| values.get(rank).map_or_else(String::new, eigenvalue);
+        let cell = |values: &[Eigenvalue]| values.get(rank).map_or_else(String::new, |value| eigenvalue(value, rounding));
         writeln!(out, "{}", format!("{:>6}{:<12}{:<WIDTH$}{}", rank + 1, "", cell(largest), cell(smallest)).trim_end())?;
     }
     if eigenvalues.unconverged() > 0 {
@@ -66,10 +72,10 @@ pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues) -> io:
     Ok(())
 }
 
-/// The value to its residual's digits; a star where it is not converged.
-fn eigenvalue(eigenvalue: &Eigenvalue) -> String {
+/// The value to its bar's digits; a star where it is not converged.
+fn eigenvalue(eigenvalue: &Eigenvalue, rounding: f64) -> String {
     let Eigenvalue { value, residual, converged, .. } = eigenvalue;
-    format!("{}{}", with_bar(*value, *residual), if *converged { "" } else { " *" })
+    format!("{}{}", with_bar(*value, residual.max(rounding)), if *converged { "" } else { " *" })
 }
 
 /// Mean ± standard error and the confidence interval.

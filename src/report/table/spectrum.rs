@@ -12,7 +12,7 @@ use crate::report::number::{rounded, with_bar};
 /// Whatever the writer meets.
 pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> {
     parts::header(out, &report.header)?;
-    parts::eigenvalues(out, &report.eigenvalues)?;
+    parts::eigenvalues(out, &report.eigenvalues, report.header.backend.precision)?;
     writeln!(out)?;
     parts::line(out, "trace", &parts::estimate(&report.trace))?;
     parts::line(out, "Frobenius norm", &parts::frobenius_norm(&report.frobenius_squared))?;
@@ -32,7 +32,7 @@ fn stable_step(report: &SpectrumReport) -> String {
     };
     match rate.upper {
         Some(upper) => {
-            let bar = upper - rate.lower;
+            let bar = (upper - rate.lower).max(report.header.backend.precision.epsilon() * rate.value);
             format!("{} (between {} and {})", rounded(rate.value, bar), rounded(rate.lower, bar), rounded(upper, bar))
         }
         None => format!("{} (no upper bound: the largest eigenvalue may be zero)", with_bar(rate.value, rate.value - rate.lower)),

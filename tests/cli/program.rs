@@ -1,7 +1,5 @@
 //! What the tests of the whole program share: running it, and making input files.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +12,12 @@ use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 /// Runs the program in `folder`.
-pub fn hesper(folder: &Path, args: &[&str]) -> Output {
+pub(crate) fn hesper(folder: &Path, args: &[&str]) -> Output {
     cargo_bin_cmd!("hesper").current_dir(folder).args(args).output().unwrap()
 }
 
 /// Runs the program in `folder`, which must end with `code`.
-pub fn hesper_ends(folder: &Path, args: &[&str], code: i32) -> String {
+pub(crate) fn hesper_ends(folder: &Path, args: &[&str], code: i32) -> String {
     let output = hesper(folder, args);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
@@ -27,18 +25,18 @@ pub fn hesper_ends(folder: &Path, args: &[&str], code: i32) -> String {
 }
 
 /// The JSON that the program prints with `args` and `--json -`.
-pub fn json(folder: &Path, args: &[&str]) -> Value {
+pub(crate) fn json(folder: &Path, args: &[&str]) -> Value {
     let text = hesper_ends(folder, &[args, &["--json", "-"]].concat(), 0);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
 }
 
 /// A file of a committed fixture.
-pub fn fixture(name: &str, file: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name).join(file)
 }
 
 /// Writes a safetensors file of f32 tensors.
-pub fn write_model(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
+pub(crate) fn write_model(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
     let views = tensors
         .iter()
@@ -49,7 +47,7 @@ pub fn write_model(path: &Path, tensors: &[(&str, &[usize], &[f32])]) {
 }
 
 /// An npy file's bytes.
-pub fn npy<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+pub(crate) fn npy<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().unwrap();
     writer.extend(values.iter().copied()).unwrap();
@@ -58,14 +56,14 @@ pub fn npy<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8
 }
 
 /// The numbers of an npy file, and their shape.
-pub fn read_npy<T: npyz::Deserialize>(path: &Path) -> (Vec<u64>, Vec<T>) {
+pub(crate) fn read_npy<T: npyz::Deserialize>(path: &Path) -> (Vec<u64>, Vec<T>) {
     let bytes = fs::read(path).unwrap();
     let file = npyz::NpyFile::new(&bytes[..]).unwrap();
     (file.shape().to_vec(), file.into_vec().unwrap())
 }
 
 /// The files of a folder, sorted.
-pub fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
