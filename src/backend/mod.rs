@@ -3,9 +3,15 @@
 //! The backends share nothing but the traits they implement and never import one another; this file alone knows all three and
 //! turns a user's choice into an operator.
 
+pub mod cpu;
+pub mod gpu;
+pub mod reference;
+
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
+use self::cpu::Cpu;
+use self::reference::Reference;
 use crate::curvature::{Curvature, CurvatureOperator, Objective};
 use crate::error::{Error, Result};
 use crate::numeric::Precision;
@@ -83,8 +89,27 @@ pub trait OperatorJob {
 /// Builds the operator that `options` ask for and runs `job` with it.
 ///
 /// # Errors
-/// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, and whatever the job meets.
+/// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, [`Error::NonFinite`] where the
+/// loss is not finite, and whatever the job meets.
 pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
-    let _ = (objective, curvature, options, job);
-    Err(Error::Device("no backend yet".into()))
+    match (options.kind, options.precision) {
+        (BackendKind::Auto, Some(Precision::F64)) if options.adapter.is_none() => job.run(&Cpu::<f64>::new(objective, curvature)?),
+        (BackendKind::Auto, None | Some(Precision::F32)) if options.adapter.is_none() => match Device::open(None, Software::Refused) {
+            Ok(device) => job.run(&Gpu::new(objective, curvature, device)?),
+            Err(_) => job.run(&Cpu::<f32>::new(objective, curvature)?),
+        },
+        (BackendKind::Auto | BackendKind::Gpu, None | Some(Precision::F32)) => {
+            let device = Device::open(options.adapter.as_deref(), Software::Allowed)?;
+            job.run(&Gpu::new(objective, curvature, device)?)
+        }
+        (BackendKind::Auto | BackendKind::Gpu, Some(Precision::F64)) => Err(Error::Input(
+            "a GPU computes in f32 only, but f64 was asked for: leave out --precision, or use --backend cpu".into(),
+        )),
+        (BackendKind::Cpu, None | Some(Precision::F32)) => job.run(&Cpu::<f32>::new(objective, curvature)?),
+        (BackendKind::Cpu, Some(Precision::F64)) => job.run(&Cpu::<f64>::new(objective, curvature)?),
+        (BackendKind::Reference, None | Some(Precision::F64)) => job.run(&Reference::new(objective, curvature)?),
+        (BackendKind::Reference, Some(Precision::F32)) => Err(Error::Input(
+            "the reference computes in f64 only, but f32 was asked for: leave out --precision, or use --backend cpu".into(),
+        )),
+    }
 }

@@ -58,12 +58,12 @@ const REACH: f64 = 10.0;
 /// A grid of spacing ≤ σ reaches six σ beyond all nodes, so that its trapezoid sum is 1 within 10⁻⁶.
 ///
 /// The bounds of the distribution are each probe's [`Quadrature::cdf_brackets`], averaged and moved outwards by the half-width of
-/// their 95 % interval over the probes, pointwise; with one probe they are 0 and 1.
+/// their 95 % interval over the probes, pointwise; with one probe they are 0 and 1. `epsilon` is that of the vectors' precision.
 ///
 /// # Errors
 /// [`Error::Input`] where there is no rule, σ is not positive, or the grid would need more than [`MAX_POINTS`] points.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
-pub fn density(rules: &[Quadrature], options: &DensityOptions) -> Result<Density> {
+pub fn density(rules: &[Quadrature], options: &DensityOptions, epsilon: f64) -> Result<Density> {
     let nodes = || rules.iter().flat_map(|rule| rule.nodes.iter().copied());
     let (first, last) = (nodes().fold(f64::INFINITY, f64::min), nodes().fold(f64::NEG_INFINITY, f64::max));
     let sigma = options.sigma.unwrap_or_else(|| default_sigma(rules, first, last));
@@ -86,7 +86,7 @@ pub fn density(rules: &[Quadrature], options: &DensityOptions) -> Result<Density
 
     let curves: Vec<Vec<f64>> = rules.iter().map(|rule| smooth(rule, &grid, spacing, sigma)).collect();
     let (density, std_error) = mean_and_error(&curves);
-    let brackets: Vec<Vec<(f64, f64)>> = rules.iter().map(|rule| rule.cdf_brackets(&grid)).collect();
+    let brackets: Vec<Vec<(f64, f64)>> = rules.iter().map(|rule| rule.cdf_brackets(&grid, epsilon)).collect();
     let bound = |side: fn(&(f64, f64)) -> f64, sign: f64| -> Vec<f64> {
         let sides: Vec<Vec<f64>> = brackets.iter().map(|bracket| bracket.iter().map(side).collect()).collect();
         let (mean, error) = mean_and_error(&sides);
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn rule(nodes: &[f64], weights: &[f64]) -> Quadrature {
-        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec() }
+        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec(), is_exact: false }
     }
 
     fn integral(density: &Density) -> f64 {
@@ -151,7 +151,7 @@ mod tests {
         let rules = [rule(&[-3.0, 0.1, 100.0], &[0.2, 0.5, 0.3]), rule(&[-2.5, 0.0, 90.0], &[0.1, 0.6, 0.3])];
         for sigma in [None, Some(1e-3), Some(0.0173), Some(1.0), Some(1e4)] {
             for points in [0, 13, 1024] {
-                let density = density(&rules, &DensityOptions { points, sigma }).unwrap();
+                let density = density(&rules, &DensityOptions { points, sigma }, f64::EPSILON).unwrap();
                 assert!((integral(&density) - 1.0).abs() < 1e-7, "sigma {sigma:?}: {}", integral(&density));
                 assert!(density.grid.len() >= points && density.grid[1] - density.grid[0] <= density.sigma * 1.000_001);
                 assert!(density.grid[0] <= -3.0 - 6.0 * density.sigma && density.cdf_upper.last() == Some(&1.0));
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn degenerate_spectra_have_a_density() {
         for node in [0.0, 1.0, -1e30, 1e-30] {
-            let density = density(&[rule(&[node], &[1.0])], &DensityOptions::default()).unwrap();
+            let density = density(&[rule(&[node], &[1.0])], &DensityOptions::default(), f64::EPSILON).unwrap();
             assert!((integral(&density) - 1.0).abs() < 1e-7, "{node}");
             assert_eq!(density.std_error, None);
         }
@@ -170,23 +170,24 @@ mod tests {
 
     #[test]
     fn a_width_too_small_to_draw_is_an_error_that_says_so() {
-        let message =
-            density(&[rule(&[0.0, 1.0], &[0.5, 0.5])], &DensityOptions { points: 10, sigma: Some(1e-9) }).unwrap_err().to_string();
+        let message = density(&[rule(&[0.0, 1.0], &[0.5, 0.5])], &DensityOptions { points: 10, sigma: Some(1e-9) }, f64::EPSILON)
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("--sigma") && message.contains("1048576"), "{message}");
         for sigma in [0.0, -1.0, f64::NAN] {
-            assert!(density(&[rule(&[0.0], &[1.0])], &DensityOptions { points: 10, sigma: Some(sigma) }).is_err());
+            assert!(density(&[rule(&[0.0], &[1.0])], &DensityOptions { points: 10, sigma: Some(sigma) }, f64::EPSILON).is_err());
         }
-        assert!(density(&[], &DensityOptions::default()).is_err());
+        assert!(density(&[], &DensityOptions::default(), f64::EPSILON).is_err());
     }
 
     #[test]
     fn error_and_bounds_come_from_the_spread_over_probes() {
         let same = vec![rule(&[0.0, 1.0], &[0.5, 0.5]); 4];
-        let calm = density(&same, &DensityOptions::default()).unwrap();
+        let calm = density(&same, &DensityOptions::default(), f64::EPSILON).unwrap();
         assert!(calm.std_error.unwrap().iter().all(|&error| error == 0.0));
         let middle = calm.grid.len() / 2;
         assert!((calm.cdf_lower[middle], calm.cdf_upper[middle]) == (0.0, 1.0), "two nodes bound little");
         let differing = [rule(&[0.0, 1.0], &[0.4, 0.6]), rule(&[0.0, 1.0], &[0.6, 0.4])];
-        assert!(density(&differing, &DensityOptions::default()).unwrap().std_error.unwrap()[0] > 0.0);
+        assert!(density(&differing, &DensityOptions::default(), f64::EPSILON).unwrap().std_error.unwrap()[0] > 0.0);
     }
 }

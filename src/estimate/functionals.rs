@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::quadrature::Quadrature;
+use super::quadrature::{Quadrature, ROUNDING};
 use super::sample::Estimate;
 use crate::krylov::{RitzValue, Tridiagonal};
 
-/// ‖A‖²_F = tr A² = E[‖Av‖²] from runs whose starts are Rademacher probes v: ‖Av‖² = n(α₀² + β₀²), exact for each probe.
+/// ‖A‖²_F = tr A² = `E[‖Av‖²]` from runs whose starts are Rademacher probes v: ‖Av‖² = n(α₀² + β₀²), exact for each probe.
 #[expect(clippy::cast_precision_loss, reason = "n is far below 2⁵³")]
 pub fn frobenius_squared(runs: &[Tridiagonal], dim: usize) -> Estimate {
     let square = |run: &Tridiagonal| Some(dim as f64 * (run.alphas.first()?.powi(2) + run.betas.first()?.powi(2)));
@@ -16,7 +16,7 @@ pub fn frobenius_squared(runs: &[Tridiagonal], dim: usize) -> Estimate {
 /// The share of negative eigenvalues among all n.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct NegativeShare {
-    /// The mean over the probes of the weight of the nodes below zero.
+    /// The estimate, a mean over the probes.
     pub mean: f64,
     /// What the share is at least; see [`negative_share`].
     pub lower: f64,
@@ -24,27 +24,28 @@ pub struct NegativeShare {
     pub upper: f64,
 }
 
-/// Rounding errors of products move an eigenvalue by a few ε·‖A‖: what is closer to 0 than `ROUNDING`·ε·max|θ| has no sign.
-pub(super) const ROUNDING: f64 = 10.0;
-
 /// F(0−), the share of negative eigenvalues, from the Gauss rules of independent probes.
 ///
-/// With τ = 10·ε·max|θ| (ε = `epsilon`, that of the vectors' precision): `mean` is the weight of the nodes below −τ. `lower` starts
-/// from the proved lower bounds of F(−τ), `upper` from the upper ones of F(τ)
-/// ([`Quadrature::cdf_brackets`]); each is averaged over the probes and then moved outwards by the half-width of its
-/// 95 % interval (Student's t), which accounts for the choice of the probes. One probe tells no spread: its bounds are 0 and 1.
+/// `mean` is each probe's [`Quadrature::cdf_estimate`] at 0, or, where a node is within τ of 0 (an eigenvalue 0 with its rounding
+/// error), the weight of the nodes below −τ ([`Quadrature::resolution`] with ε = `epsilon`, that of the vectors' precision). `lower` and `upper` start from the proved bounds of each probe's F(0)
+/// ([`Quadrature::cdf_brackets`]), rounding included; they are averaged over the probes and then moved outwards by the half-width
+/// of their 95 % interval (Student's t), which accounts for the choice of the probes. One probe tells no spread: its bounds are 0
+/// and 1.
 pub fn negative_share(rules: &[Quadrature], epsilon: f64) -> NegativeShare {
-    let scale = rules.iter().fold(0.0, |largest: f64, rule| largest.max(rule.scale()));
-    let band = ROUNDING * epsilon * scale;
-    let brackets: Vec<_> = rules.iter().map(|rule| rule.cdf_brackets(&[-band, band])).collect();
-    let mean = Estimate::from_samples(rules.iter().map(|rule| rule.weight_below(-band)).collect()).mean;
-    let lower = Estimate::from_samples(brackets.iter().map(|bracket| bracket[0].0).collect());
-    let upper = Estimate::from_samples(brackets.iter().map(|bracket| bracket[1].1).collect());
+    let estimate = |value: &dyn Fn(&Quadrature) -> f64| Estimate::from_samples(rules.iter().map(value).collect());
+    let lower = estimate(&|rule| rule.cdf_brackets(&[0.0], epsilon)[0].0);
+    let upper = estimate(&|rule| rule.cdf_brackets(&[0.0], epsilon)[0].1);
     NegativeShare {
-        mean,
+        mean: estimate(&|rule| share_below_zero(rule, epsilon)).mean,
         lower: (lower.mean - lower.half_width()).clamp(0.0, 1.0),
         upper: (upper.mean + upper.half_width()).clamp(0.0, 1.0),
     }
+}
+
+fn share_below_zero(rule: &Quadrature, epsilon: f64) -> f64 {
+    let band = rule.resolution(epsilon);
+    let weight_below = |x: f64| rule.nodes.iter().zip(&rule.weights).filter(|(node, _)| **node < x).map(|(_, weight)| weight).sum();
+    if rule.nodes.iter().any(|node| node.abs() <= band) { weight_below(-band) } else { rule.cdf_estimate(0.0) }
 }
 
 /// The largest step 2/λmax at which gradient descent is stable along the sharpest direction.
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     fn rule(nodes: &[f64], weights: &[f64]) -> Quadrature {
-        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec() }
+        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec(), is_exact: false }
     }
 
     #[test]
@@ -78,7 +79,7 @@ mod tests {
         let rules = vec![rule(&[-1.0, -1e-16, 1.0, 2.0], &[0.1, 0.3, 0.2, 0.4]); 2];
         let share = negative_share(&rules, f64::EPSILON);
         assert!((share.mean - 0.1).abs() < 1e-15);
-        assert!(share.lower == 0.0 && (share.upper - 0.6).abs() < 1e-15, "{share:?}");
+        assert!(share.lower == 0.0 && (share.upper - 0.6).abs() < 1e-14, "{share:?}");
     }
 
     #[test]

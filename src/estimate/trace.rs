@@ -3,7 +3,7 @@
 use super::sample::Estimate;
 use crate::krylov::Tridiagonal;
 
-/// tr A = E[vᵀAv] from runs whose starts are Rademacher probes v: vᵀAv = n·α₀, since ‖v‖² = n.
+/// tr A = `E[vᵀAv]` from runs whose starts are Rademacher probes v: vᵀAv = n·α₀, since ‖v‖² = n.
 ///
 /// Each sample is exact for its probe; the mean over probes estimates the trace without bias, with variance
 /// 2(‖A‖²_F − Σᵢ Aᵢᵢ²) a probe. Girard 1989; Hutchinson 1990.

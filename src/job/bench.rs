@@ -179,7 +179,7 @@ fn activation(model: &ModelRecord) -> String {
     names.join(",")
 }
 
-/// [`bench`] for [`backend::run`](crate::backend::run).
+/// [`bench`](fn@bench) for [`backend::run`](crate::backend::run).
 pub struct BenchJob<'a> {
     /// The surroundings.
     pub context: &'a JobContext<'a>,
@@ -192,5 +192,34 @@ impl OperatorJob for BenchJob<'_> {
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<BenchRecord> {
         bench(operator, self.context, self.options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::context;
+    use super::*;
+    use crate::krylov::LinearOperator as _;
+    use crate::krylov::test_support::MatrixOperator;
+
+    #[test]
+    fn work_shape_and_counts_are_those_of_the_model() {
+        let layer =
+            |r#in, out, activation: &str| super::super::record::LayerRecord { r#in, out, activation: activation.into(), bias: true };
+        let model = ModelRecord { layers: vec![layer(4, 3, "tanh"), layer(3, 5, "relu"), layer(5, 2, "identity")], parameters: 0 };
+        assert_eq!(work(&model, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 6.0 * 25.0)]);
+        assert_eq!((shape(&model), activation(&model)), ("4-3-5-2".into(), "tanh,relu".into()));
+    }
+
+    #[test]
+    fn each_run_is_one_readback() {
+        let operator = MatrixOperator::diagonal(vec![1.0; 6]);
+        let options = BenchOptions { columns: 3, warmup: 1, runs: 4, peak_gflops: Some(2.0), ..Default::default() };
+        let record = bench(&operator, &context(), &options).unwrap();
+        assert_eq!((operator.products(), operator.space().readbacks()), (15, 5));
+        assert!(record.min <= record.median_seconds_per_hvp && record.median_seconds_per_hvp <= record.max);
+        assert_eq!(record.share_of_peak, Some(record.executed_gflops / 2.0));
+        assert_eq!(record.peak_bytes, 1000 + 2 * 3 * 6 * 8);
+        assert!(bench(&operator, &context(), &BenchOptions { runs: 0, ..options }).is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::backend::OperatorJob;
 use crate::curvature::CurvatureOperator;
 use crate::error::Result;
 use crate::estimate::{self, Density, DensityOptions};
-use crate::krylov::Reorthogonalization;
+use crate::krylov::{Reorthogonalization, VectorSpace as _};
 
 /// How to estimate a density.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -83,7 +83,7 @@ pub fn density<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, opt
     Ok(DensityReport {
         header,
         options: options.clone(),
-        density: estimate::density(&rules, &options.density)?,
+        density: estimate::density(&rules, &options.density, operator.space().precision().epsilon())?,
         probes: records(rules, &tridiagonals),
         stats: meter.stats(operator, seconds),
         warnings,

@@ -111,3 +111,32 @@ impl OperatorJob for HvpJob<'_> {
         hvp(operator, self.context, self.options, self.vectors)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::context;
+    use super::*;
+    use crate::krylov::test_support::MatrixOperator;
+
+    #[test]
+    fn products_come_back_row_by_row_however_they_are_batched() {
+        let operator = MatrixOperator::diagonal([1.0, -2.0, 3.0]);
+        let vectors: Vec<f64> = (0..15).map(f64::from).collect();
+        for columns in [None, Some(1), Some(2), Some(50)] {
+            let report = hvp(&operator, &context(), &HvpOptions { columns, ..Default::default() }, &vectors).unwrap();
+            let exact: Vec<f64> = vectors.iter().zip([1.0, -2.0, 3.0].iter().cycle()).map(|(x, d)| x * d).collect();
+            assert_eq!(report.products, exact);
+            assert_eq!((report.quadratic_forms[0], report.norms[0]), (10.0, 40.0_f64.sqrt()));
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_and_numbers_are_named() {
+        let operator = MatrixOperator::diagonal([1.0, 1e100, 3.0]);
+        let message = |vectors: &[f64]| hvp(&operator, &context(), &HvpOptions::default(), vectors).unwrap_err().to_string();
+        assert!(message(&[1.0; 4]).contains("4 elements, the network 3 parameters"));
+        assert!(message(&[]).contains("0 elements"));
+        assert!(message(&[1.0, 2.0, 3.0, 1.0, f64::NAN, 3.0]).contains("vector 1, element 1"));
+        assert!(message(&[1.0, 1e300, 3.0]).contains("product 0, element 1"));
+    }
+}

@@ -42,8 +42,8 @@ pub(super) fn lanczos_columns<A: CurvatureOperator>(
     let fitting = usize::try_from(available(operator, budget) / column).unwrap_or(usize::MAX);
     if fitting == 0 {
         return Err(match reorthogonalization {
-            Reorthogonalization::Full => too_many_steps(operator, budget, steps, "--steps (or --reorthogonalize none)"),
-            Reorthogonalization::None => too_many_steps(operator, budget, 0, "--samples or --precision f32"),
+            Reorthogonalization::Full => too_many_steps(operator, budget, steps, "fewer --steps or --reorthogonalize none"),
+            Reorthogonalization::None => too_many_steps(operator, budget, 0, "fewer --samples"),
         });
     }
     Ok(fitting.min(wanted))
@@ -72,12 +72,12 @@ pub(super) fn lanczos_steps<A: CurvatureOperator>(operator: &A, budget: Option<u
     usize::try_from(vectors.saturating_sub(BLOCKS)).unwrap_or(usize::MAX)
 }
 
-/// Says that a run that keeps `steps` vectors does not fit, and which of `flags` helps.
-pub(super) fn too_many_steps<A: CurvatureOperator>(operator: &A, budget: Option<u64>, steps: usize, flags: &str) -> Error {
+/// Says that a run that keeps `steps` vectors does not fit, and what helps.
+pub(super) fn too_many_steps<A: CurvatureOperator>(operator: &A, budget: Option<u64>, steps: usize, remedy: &str) -> Error {
     let vectors = steps as u64 + BLOCKS;
     Error::Memory(format!(
         "a Lanczos run of {steps} kept vectors needs {} ({vectors} vectors of {} parameters) beside the operator's {}, but the budget is \
-         {}: use less {flags}, or a larger --memory-budget",
+         {}: use {remedy}, or a larger --memory-budget",
         human(vectors.saturating_mul(vector_bytes(operator))),
         operator.space().dim(),
         human(operator.bytes() as u64),

@@ -81,7 +81,7 @@ pub struct TraceReport {
     pub warnings: Vec<String>,
 }
 
-/// tr H = E[vᵀHv] over random probes v (Girard 1989; Hutchinson 1990).
+/// tr H = `E[vᵀHv]` over random probes v (Girard 1989; Hutchinson 1990).
 ///
 /// With `rtol` the number of probes is doubled until the interval is narrow enough: few looks, so that the interval keeps nearly its
 /// nominal coverage. One readback a batch.
@@ -192,5 +192,59 @@ impl OperatorJob for TraceJob<'_> {
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<TraceReport> {
         trace(operator, self.context, self.options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::context;
+    use super::*;
+    use crate::krylov::test_support::MatrixOperator;
+
+    /// tr = Σ i/10 = 43.5 for n = 30, with off-diagonal entries that make probes vary.
+    fn operator() -> MatrixOperator {
+        let entry = |i: u32, j: u32| if i == j { f64::from(i) / 10.0 } else { (f64::from(i * j) + f64::from(i + j)).sin() };
+        MatrixOperator::dense(30, (0..30).flat_map(|i| (0..30).map(move |j| entry(i, j))).collect())
+    }
+
+    #[test]
+    fn intervals_cover_the_trace_as_often_as_they_claim() {
+        for distribution in [Distribution::Rademacher, Distribution::Gaussian] {
+            let covers = |seed: u64| {
+                let options = TraceOptions { seed, distribution, probes: 16, ..Default::default() };
+                let [low, high] = trace(&operator(), &context(), &options).unwrap().trace.ci95.unwrap();
+                low <= 43.5 && 43.5 <= high
+            };
+            // 95 % of 400 with a binomial standard deviation of 4.4: four of them either way.
+            let covered = (0..400).filter(|&seed| covers(seed)).count();
+            assert!((362..=398).contains(&covered), "{distribution:?}: {covered} of 400 intervals cover the trace");
+        }
+    }
+
+    #[test]
+    fn doubles_until_the_accuracy_is_reached_or_says_that_it_is_not() {
+        let options = TraceOptions { probes: 4, rtol: Some(0.05), max_probes: 100_000, ..Default::default() };
+        let report = trace(&operator(), &context(), &options).unwrap();
+        let count = report.trace.samples.len();
+        assert!(report.accuracy_reached && report.accuracy.relative.unwrap() <= 0.05);
+        assert!(count > 64 && count.is_power_of_two() && report.stats.hvps == count as u64, "{count}");
+        let capped = trace(&operator(), &context(), &TraceOptions { max_probes: 9, ..options }).unwrap();
+        assert!(!capped.accuracy_reached && capped.trace.samples.len() == 9 && capped.warnings[0].contains("--max-probes"));
+        assert_eq!(capped.trace.samples[..], report.trace.samples[..9]);
+    }
+
+    #[test]
+    fn batches_do_not_change_the_samples_and_cost_a_readback_each() {
+        let run = |columns| trace(&operator(), &context(), &TraceOptions { probes: 10, columns, ..Default::default() }).unwrap();
+        let (at_once, in_threes) = (run(None), run(Some(3)));
+        assert_eq!(at_once.trace, in_threes.trace);
+        assert_eq!((at_once.stats.readbacks, in_threes.stats.readbacks), (2, 5));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for options in [TraceOptions { probes: 0, ..Default::default() }, TraceOptions { rtol: Some(0.0), ..Default::default() }] {
+            assert!(matches!(trace(&operator(), &context(), &options), Err(Error::Input(_))), "{options:?}");
+        }
     }
 }

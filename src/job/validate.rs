@@ -311,3 +311,51 @@ impl<A: CurvatureOperator> OperatorJob for Against<'_, A> {
         validate(self.candidate, reference, self.context, self.options)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::context;
+    use super::*;
+    use crate::krylov::test_support::MatrixOperator;
+
+    const N: u32 = 25;
+
+    /// A symmetric matrix with `error` added to one entry of the upper triangle only.
+    fn operator(error: f64) -> MatrixOperator {
+        let entry = |i: u32, j: u32| (f64::from(i * j) * 0.3).cos() + f64::from(u8::from(i == 3 && j == 7)) * error;
+        MatrixOperator::dense(N as usize, (0..N).flat_map(|i| (0..N).map(move |j| entry(i, j))).collect())
+    }
+
+    fn failed(report: &ValidateReport) -> Vec<&str> {
+        report.checks.iter().filter(|check| !check.passed).map(|check| check.name.as_str()).collect()
+    }
+
+    #[test]
+    fn an_operator_agrees_with_itself() {
+        let report = validate(&operator(0.0), &operator(0.0), &context(), &ValidateOptions::default()).unwrap();
+        assert!(report.passed && report.lanczos.alphas.len() > 2, "{:?}", report.checks);
+        assert!(report.products.iter().all(|product| product.relative_error == 0.0));
+    }
+
+    #[test]
+    fn one_wrong_coefficient_fails_products_and_symmetry() {
+        let report = validate(&operator(1e-6), &operator(0.0), &context(), &ValidateOptions::default()).unwrap();
+        assert!(!report.passed);
+        let failed = failed(&report);
+        assert!(failed.iter().any(|name| name.contains("2-norm")) && failed.iter().any(|name| name.contains("symmetry")), "{failed:?}");
+        assert!(report.asymmetry.reference < 1e-15);
+    }
+
+    #[test]
+    fn sizes_must_agree() {
+        let other = MatrixOperator::diagonal([1.0]);
+        assert!(matches!(validate(&operator(0.0), &other, &context(), &ValidateOptions::default()), Err(Error::Input(_))));
+    }
+
+    #[test]
+    fn zero_operators_agree() {
+        let zero = || MatrixOperator::diagonal(vec![0.0; 4]);
+        let report = validate(&zero(), &zero(), &context(), &ValidateOptions::default()).unwrap();
+        assert!(report.passed, "{:?}", report.checks);
+    }
+}

@@ -11,7 +11,14 @@ use crate::rng::{self, Distribution};
 /// Columns of doubles on the host.
 pub(crate) struct HostSpace {
     dim: usize,
+    precision: Precision,
     readbacks: Cell<u64>,
+}
+
+impl HostSpace {
+    fn new(dim: usize) -> Self {
+        Self { dim, precision: Precision::F64, readbacks: Cell::new(0) }
+    }
 }
 
 pub(crate) type Columns = Vec<Vec<f64>>;
@@ -35,7 +42,7 @@ impl VectorSpace for HostSpace {
     }
 
     fn precision(&self) -> Precision {
-        Precision::F64
+        self.precision
     }
 
     fn block(&self, columns: usize) -> Result<Columns> {
@@ -146,13 +153,19 @@ pub(crate) struct MatrixOperator {
 impl MatrixOperator {
     pub(crate) fn diagonal(eigenvalues: impl Into<Vec<f64>>) -> Self {
         let eigenvalues = eigenvalues.into();
-        let space = HostSpace { dim: eigenvalues.len(), readbacks: Cell::new(0) };
+        let space = HostSpace::new(eigenvalues.len());
         Self { matrix: Matrix::Diagonal(eigenvalues), space, products: Cell::new(0) }
     }
 
     pub(crate) fn dense(dim: usize, rows: Vec<f64>) -> Self {
         assert_eq!(rows.len(), dim * dim);
-        Self { matrix: Matrix::Dense(rows), space: HostSpace { dim, readbacks: Cell::new(0) }, products: Cell::new(0) }
+        Self { matrix: Matrix::Dense(rows), space: HostSpace::new(dim), products: Cell::new(0) }
+    }
+
+    /// The same with products as bad as in f32: each has a relative error of 10⁻⁶ in a direction that hangs on its operand.
+    pub(crate) fn noisy(mut self) -> Self {
+        self.space.precision = Precision::F32;
+        self
     }
 
     pub(crate) fn products(&self) -> u64 {
@@ -160,10 +173,17 @@ impl MatrixOperator {
     }
 
     pub(crate) fn product(&self, x: &[f64]) -> Vec<f64> {
-        match &self.matrix {
+        let mut product: Vec<f64> = match &self.matrix {
             Matrix::Diagonal(d) => x.iter().zip(d).map(|(x, d)| x * d).collect(),
             Matrix::Dense(rows) => rows.chunks_exact(x.len()).map(|row| inner(row, x)).collect(),
+        };
+        if self.space.precision == Precision::F32 {
+            let mut noise = vec![0.0; x.len()];
+            rng::fill(Distribution::Gaussian, inner(x, &product).to_bits(), 0, &mut noise);
+            let factor = 1e-6 * (inner(&product, &product) / inner(&noise, &noise)).sqrt();
+            subtract(&mut product, factor, &noise);
         }
+        product
     }
 }
 

@@ -74,7 +74,7 @@ impl TridiagonalEigen {
 /// QL sweeps allowed for each eigenvalue; about two are needed.
 const MAX_SWEEPS: usize = 60;
 
-/// Eigenvalues (ascending) of the symmetric tridiagonal matrix with `diagonal` [m] and `off_diagonal` [m−1], with the components
+/// Eigenvalues (ascending) of the symmetric tridiagonal matrix with `diagonal` (m numbers) and `off_diagonal` (m−1), with the components
 /// `rows` of the unit eigenvectors.
 ///
 /// Implicit QL with Wilkinson's shift (Golub and Welsch 1969; `imtql2` of EISPACK, Smith et al. 1976) on the matrix scaled to unit

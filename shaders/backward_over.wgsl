@@ -1,0 +1,41 @@
+// Rδ = (Wᵀ Rδ' + Vᵀ δ') ⊙ φ' + Rs: one layer of the tangent backward pass. Follows product.wgsl, tangent_product.wgsl.
+//
+// incoming = δ', tangent_incoming = Rδ', the next layer's weight being read transposed through the strides;
+// curved [b, rows, samples] = Rs, replaced by Rδ.
+// Entry points: `backward_over`; `backward_over_linear` adds no Rs (piecewise linear activations). Override: LANES. Grid: see
+// product.wgsl.
+
+@group(0) @binding(6) var<storage, read_write> curved: array<vec4<f32>>;
+
+@compute @workgroup_size(LANES)
+fn backward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = position(workgroup, lane);
+    var tile: Tile;
+    add_both_products(&tile, at);
+    var sums = tile;
+    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
+        for (var c = 0u; c < 2u; c += 1u) {
+            if at.valid[c] {
+                let element = (at.row + r) * p.samples4 + at.sample[c];
+                let result = at.direction * p.rows * p.samples4 + element;
+                curved[result] = fma(sums[2u * r + c], first[element], curved[result]);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn backward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = position(workgroup, lane);
+    var tile: Tile;
+    add_both_products(&tile, at);
+    var sums = tile;
+    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
+        for (var c = 0u; c < 2u; c += 1u) {
+            if at.valid[c] {
+                let element = (at.row + r) * p.samples4 + at.sample[c];
+                curved[at.direction * p.rows * p.samples4 + element] = sums[2u * r + c] * first[element];
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// a = W z + b, then φ(a), φ'(a) and φ''(a): one layer of the forward pass at the point θ. Follows product.wgsl, activation.wgsl.
+//
+// weights [n] all parameters; incoming [depth, samples] = z; value, first, second [rows, samples].
+// Entry points: `forward`; `forward_linear` leaves φ'' out (piecewise linear activations).
+// Overrides: LANES, ACTIVATION. Grid: see product.wgsl, one direction.
+
+@group(0) @binding(3) var<storage, read_write> value: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>;
+
+struct Jets {
+    value: vec4<f32>,
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+fn jets(a: vec4<f32>, row: u32) -> Jets {
+    var bias = 0.0;
+    if p.bias_offset != NONE {
+        bias = weights[p.bias_offset + row];
+    }
+    let x = jet(a.x + bias);
+    let y = jet(a.y + bias);
+    let z = jet(a.z + bias);
+    let w = jet(a.w + bias);
+    return Jets(
+        vec4<f32>(x.value, y.value, z.value, w.value),
+        vec4<f32>(x.first, y.first, z.first, w.first),
+        vec4<f32>(x.second, y.second, z.second, w.second),
+    );
+}
+
+@compute @workgroup_size(LANES)
+fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = position(workgroup, lane);
+    var tile: Tile;
+    add_weights_incoming(&tile, at);
+    var sums = tile;
+    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
+        for (var c = 0u; c < 2u; c += 1u) {
+            if at.valid[c] {
+                let element = (at.row + r) * p.samples4 + at.sample[c];
+                let result = jets(sums[2u * r + c], at.row + r);
+                value[element] = result.value;
+                first[element] = result.first;
+                second[element] = result.second;
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn forward_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = position(workgroup, lane);
+    var tile: Tile;
+    add_weights_incoming(&tile, at);
+    var sums = tile;
+    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
+        for (var c = 0u; c < 2u; c += 1u) {
+            if at.valid[c] {
+                let element = (at.row + r) * p.samples4 + at.sample[c];
+                let result = jets(sums[2u * r + c], at.row + r);
+                value[element] = result.value;
+                first[element] = result.first;
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// R a = W Rz + V z + v, then Rz' = φ' ⊙ Ra and Rs = (g ⊙ φ'') ⊙ Ra: one layer of the tangent forward pass (Pearlmutter 1994).
+// Follows product.wgsl, tangent_product.wgsl.
+//
+// incoming = z, tangent_incoming = Rz; bend [rows, samples] = g ⊙ φ''; tangent, curved [b, rows, samples] = Rz' and Rs.
+// Entry points: `forward_over`; `forward_over_linear` has no bend and writes no Rs (piecewise linear activations).
+// Override: LANES. Grid: see product.wgsl.
+
+@group(0) @binding(6) var<storage, read> bend: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> tangent: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> curved: array<vec4<f32>>;
+
+fn bias(at: Position, row: u32) -> f32 {
+    if p.bias_offset == NONE {
+        return 0.0;
+    }
+    return vector[at.direction * p.block_stride + p.bias_offset + row];
+}
+
+@compute @workgroup_size(LANES)
+fn forward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = position(workgroup, lane);
+    var tile: Tile;
+    add_both_products(&tile, at);
+    var sums = tile;
+    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
+        let b = bias(at, at.row + r);
+        for (var c = 0u; c < 2u; c += 1u) {
+            if at.valid[c] {
+                let element = (at.row + r) * p.samples4 + at.sample[c];
+                let result = at.direction * p.rows * p.samples4 + element;
+                tangent[result] = first[element] * (sums[2u * r + c] + b);
+                curved[result] = bend[element] * (sums[2u * r + c] + b);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn forward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = position(workgroup, lane);
+    var tile: Tile;
+    add_both_products(&tile, at);
+    var sums = tile;
+    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
+        let b = bias(at, at.row + r);
+        for (var c = 0u; c < 2u; c += 1u) {
+            if at.valid[c] {
+                let element = (at.row + r) * p.samples4 + at.sample[c];
+                tangent[at.direction * p.rows * p.samples4 + element] = first[element] * (sums[2u * r + c] + b);
+            }
+        }
+    }
+}

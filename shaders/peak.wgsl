@@ -1,0 +1,38 @@
+// The device's peak in single precision: eight independent chains of fused multiply-adds on vec4 a thread, nothing loaded.
+//
+// ITERATIONS rounds of 8 · 4 multiply-adds; the sum is stored so that no compiler may drop the work. Grid: any; 64 threads a group.
+
+override ITERATIONS: u32 = 4096u;
+
+struct Peak {
+    factor: f32,
+    term: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Peak;
+@group(0) @binding(1) var<storage, read_write> result: array<vec4<f32>>;
+
+@compute @workgroup_size(64)
+fn peak(@builtin(global_invocation_id) id: vec3<u32>) {
+    let m = vec4<f32>(p.factor);
+    let t = vec4<f32>(p.term);
+    var a = vec4<f32>(f32(id.x));
+    var b = a + 1.0;
+    var c = a + 2.0;
+    var d = a + 3.0;
+    var e = a + 4.0;
+    var f = a + 5.0;
+    var g = a + 6.0;
+    var h = a + 7.0;
+    for (var i = 0u; i < ITERATIONS; i += 1u) {
+        a = fma(a, m, t);
+        b = fma(b, m, t);
+        c = fma(c, m, t);
+        d = fma(d, m, t);
+        e = fma(e, m, t);
+        f = fma(f, m, t);
+        g = fma(g, m, t);
+        h = fma(h, m, t);
+    }
+    result[id.x] = a + b + c + d + e + f + g + h;
+}

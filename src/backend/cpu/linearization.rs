@@ -1,0 +1,140 @@
+//! What a product needs of the passes at θ, computed once and kept: θ is fixed for a whole job.
+//!
+//! A key design decision: the passes at θ run in double precision whatever T, and only what is kept is rounded to T. They run once,
+//! so the time does not matter, and it does to the accuracy: at a kink a pre-activation that falls on the other side of 0 than the
+//! reference's would change φ' of that sample by 1, an error of 1/N rather than one of a rounding.
+//!
+//! Samples come in segments, each with arrays of its own, so that a product can walk through them with bounded scratch (and one
+//! that does not fit in memory could be made again for each walk).
+
+use rayon::prelude::*;
+
+use super::loss::{LossCurvature, LossJet};
+use super::matmul::{View, ViewMut, add_product, assign_product};
+use crate::curvature::Objective;
+use crate::error::{Error, Result};
+use crate::model::{Activation, Layer};
+use crate::numeric::Real;
+
+/// The linearization of some consecutive samples, r of them.
+#[derive(Debug)]
+pub(super) struct Segment<T> {
+    pub(super) samples: usize,
+    /// Their summed, weighted loss.
+    pub(super) loss: f64,
+    pub(super) layers: Vec<LayerSegment<T>>,
+    pub(super) loss_curvature: LossCurvature,
+}
+
+/// One layer's arrays, [r, width] row by row.
+#[derive(Debug)]
+pub(super) struct LayerSegment<T> {
+    /// The layer's input z_{l−1}.
+    pub(super) input: Vec<T>,
+    /// φ'(a); none where it is 1 everywhere.
+    pub(super) slope: Option<Vec<T>>,
+    /// g ⊙ φ''(a); none where it is 0 everywhere.
+    pub(super) bend: Option<Vec<T>>,
+    /// δ = g ⊙ φ'(a).
+    pub(super) delta: Vec<T>,
+}
+
+/// The forward pass of one layer, in double precision.
+struct Forward {
+    input: Vec<f64>,
+    slope: Vec<f64>,
+    second: Vec<f64>,
+}
+
+impl<T: Real> Segment<T> {
+    /// Forward and backward over `samples` samples from `first_sample` on.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] where a number that is kept is not finite in T.
+    pub(super) fn new(objective: &Objective, first_sample: usize, samples: usize) -> Result<Self> {
+        let layers = objective.network().layers();
+        let width = objective.network().inputs();
+        let mut z: Vec<f64> = (first_sample * width..(first_sample + samples) * width).map(|at| objective.inputs().at(at)).collect();
+        let mut forward = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let mut a = affine(layer, &z, samples);
+            let (slope, second) = activate(layer.activation, &mut a);
+            forward.push(Forward { input: std::mem::replace(&mut z, a), slope, second });
+        }
+        let jet = LossJet::new(objective, first_sample, &z);
+        let mut upstream = jet.gradient;
+        let mut kept = Vec::with_capacity(layers.len());
+        for (l, (layer, Forward { input, slope, second })) in layers.iter().zip(forward).enumerate().rev() {
+            let bend = (!layer.activation.is_piecewise_linear()).then(|| product_of(&upstream, &second));
+            let delta = product_of(&upstream, &slope);
+            if l > 0 {
+                upstream = vec![0.0; input.len()];
+                assign_product(
+                    ViewMut::new(&mut upstream, samples, layer.inputs),
+                    View::new(&delta, samples, layer.outputs),
+                    View::new(&layer.weight, layer.outputs, layer.inputs),
+                );
+            }
+            let round = |values: &[f64], name: &str| rounded(values, name, l, first_sample, samples);
+            kept.push(LayerSegment {
+                input: round(&input, "an input")?,
+                slope: (layer.activation != Activation::Identity).then(|| round(&slope, "a derivative")).transpose()?,
+                bend: bend.map(|bend| round(&bend, "a second derivative")).transpose()?,
+                delta: round(&delta, "a gradient")?,
+            });
+        }
+        kept.reverse();
+        Ok(Self { samples, loss: jet.value, layers: kept, loss_curvature: jet.curvature })
+    }
+
+    /// Bytes of the arrays.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |array: &Vec<T>| size_of_val(array.as_slice());
+        let layer = |layer: &LayerSegment<T>| {
+            of(&layer.input) + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
+        };
+        self.layers.iter().map(layer).sum::<usize>() + self.loss_curvature.bytes()
+    }
+}
+
+/// a = z Wᵀ + b, [samples, outputs].
+fn affine(layer: &Layer, z: &[f64], samples: usize) -> Vec<f64> {
+    let mut a = match &layer.bias {
+        Some(bias) => bias.repeat(samples),
+        None => vec![0.0; samples * layer.outputs],
+    };
+    add_product(
+        ViewMut::new(&mut a, samples, layer.outputs),
+        View::new(z, samples, layer.inputs),
+        View::new(&layer.weight, layer.outputs, layer.inputs).transposed(),
+    );
+    a
+}
+
+/// a ← φ(a); yields φ'(a) and φ''(a).
+fn activate(activation: Activation, a: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
+    a.par_iter_mut()
+        .map(|a| {
+            let jet = activation.jet(*a);
+            *a = jet.value;
+            (jet.first, jet.second)
+        })
+        .unzip()
+}
+
+fn product_of(x: &[f64], y: &[f64]) -> Vec<f64> {
+    x.iter().zip(y).map(|(x, y)| x * y).collect()
+}
+
+fn rounded<T: Real>(values: &[f64], name: &str, layer: usize, first_sample: usize, samples: usize) -> Result<Vec<T>> {
+    let rounded: Vec<T> = values.iter().map(|&value| T::from_f64(value)).collect();
+    match rounded.iter().position(|value| !value.to_f64().is_finite()) {
+        None => Ok(rounded),
+        Some(at) => Err(Error::NonFinite(format!(
+            "layer {layer}, sample {}: {name} is {} in {}: the network has diverged, or its inputs are on another scale than it was trained on",
+            first_sample + at / (values.len() / samples),
+            rounded[at],
+            T::PRECISION
+        ))),
+    }
+}

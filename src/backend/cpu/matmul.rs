@@ -1,0 +1,158 @@
+//! Matrix products: a safe, checked face of the `gemm` crate.
+//!
+//! A key design decision: operands are views with strides, so that a transpose costs nothing and both products of a pass go into
+//! one accumulator ([`add_product`] after [`assign_product`]). Work is shared out by output tiles, each summed by one thread in
+//! an order that depends on the shapes alone: the bits do not depend on the number of threads.
+
+use gemm::{Parallelism, gemm};
+
+use crate::numeric::Real;
+
+/// A matrix that is read: `rows` × `columns` numbers, element (i, j) at `i·row_stride + j·column_stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    values: &'a [T],
+    shape: Shape,
+}
+
+/// A matrix that is written: `rows` × `columns` numbers, row by row.
+#[derive(Debug)]
+pub struct ViewMut<'a, T> {
+    values: &'a mut [T],
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl Shape {
+    /// Rows of `columns` numbers each, one after another.
+    fn row_major(rows: usize, columns: usize, len: usize) -> Self {
+        assert_eq!(rows.checked_mul(columns), Some(len), "a {rows} × {columns} matrix has not {len} elements");
+        Self { rows, columns, row_stride: columns, column_stride: 1 }
+    }
+}
+
+impl<'a, T> View<'a, T> {
+    /// The matrix stored in `values` row by row.
+    ///
+    /// # Panics
+    /// Where `values` has not `rows`·`columns` elements.
+    pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
+        Self { values, shape: Shape::row_major(rows, columns, values.len()) }
+    }
+
+    /// The same numbers with rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        let Shape { rows, columns, row_stride, column_stride } = self.shape;
+        let shape = Shape { rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride };
+        Self { values: self.values, shape }
+    }
+}
+
+impl<'a, T> ViewMut<'a, T> {
+    /// The matrix stored in `values` row by row.
+    ///
+    /// # Panics
+    /// Where `values` has not `rows`·`columns` elements.
+    pub fn new(values: &'a mut [T], rows: usize, columns: usize) -> Self {
+        let shape = Shape::row_major(rows, columns, values.len());
+        Self { values, shape }
+    }
+}
+
+/// `out` ← `lhs` · `rhs`.
+///
+/// # Panics
+/// Where the shapes do not fit.
+pub fn assign_product<T: Real>(out: ViewMut<'_, T>, lhs: View<'_, T>, rhs: View<'_, T>) {
+    product(out, T::ZERO, lhs, rhs);
+}
+
+/// `out` ← `out` + `lhs` · `rhs`.
+///
+/// # Panics
+/// Where the shapes do not fit.
+pub fn add_product<T: Real>(out: ViewMut<'_, T>, lhs: View<'_, T>, rhs: View<'_, T>) {
+    product(out, T::ONE, lhs, rhs);
+}
+
+/// `out` ← `keep`·`out` + `lhs` · `rhs`, `keep` 0 (nothing is read) or 1.
+fn product<T: Real>(out: ViewMut<'_, T>, keep: T, lhs: View<'_, T>, rhs: View<'_, T>) {
+    let (m, n, k) = (out.shape.rows, out.shape.columns, lhs.shape.columns);
+    assert!(
+        lhs.shape.rows == m && rhs.shape.rows == k && rhs.shape.columns == n,
+        "product of {} × {k} and {} × {} does not fit {m} × {n}",
+        lhs.shape.rows,
+        rhs.shape.rows,
+        rhs.shape.columns
+    );
+    // SAFETY: a view's values are a slice of exactly rows·columns elements, and its strides are (columns, 1) or, transposed,
+    // (1, rows of the result): every index i·row_stride + j·column_stride with i and j inside the shape lies inside the slice. The
+    // shapes fit, asserted above. `out` is borrowed mutably, so it overlaps neither operand. `Real` is sealed: T is f32 or f64,
+    // which `gemm` supports.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.values.as_mut_ptr(),
+            out.shape.column_stride.cast_signed(),
+            out.shape.row_stride.cast_signed(),
+            keep != T::ZERO,
+            lhs.values.as_ptr(),
+            lhs.shape.column_stride.cast_signed(),
+            lhs.shape.row_stride.cast_signed(),
+            rhs.values.as_ptr(),
+            rhs.shape.column_stride.cast_signed(),
+            rhs.shape.row_stride.cast_signed(),
+            keep,
+            T::ONE,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small integers: every sum is exact, so any order gives the same bits.
+    fn integers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| f32::from(u8::try_from((i * 7 + seed * 13) % 11).unwrap()) - 5.0).collect()
+    }
+
+    #[test]
+    fn products_of_every_shape_and_orientation_are_exact_on_integers() {
+        for (m, n, k) in [(1, 1, 1), (3, 17, 5), (1, 40, 33), (64, 10, 100), (10, 64, 100), (33, 65, 2), (130, 70, 300)] {
+            let (a, b) = (integers(m * k, 1), integers(k * n, 2));
+            let a_transposed: Vec<_> = (0..m * k).map(|at| a[at % m * k + at / m]).collect();
+            let b_transposed: Vec<_> = (0..k * n).map(|at| b[at % k * n + at / k]).collect();
+            let expected: Vec<f32> = (0..m * n).map(|at| (0..k).map(|l| a[at / n * k + l] * b[l * n + at % n]).sum()).collect();
+            for lhs in [View::new(&a, m, k), View::new(&a_transposed, k, m).transposed()] {
+                for rhs in [View::new(&b, k, n), View::new(&b_transposed, n, k).transposed()] {
+                    let mut out = vec![f32::NAN; m * n];
+                    assign_product(ViewMut::new(&mut out, m, n), lhs, rhs);
+                    assert_eq!(out, expected, "{m} × {n} × {k}");
+                    add_product(ViewMut::new(&mut out, m, n), lhs, rhs);
+                    assert!(out.iter().zip(&expected).all(|(x, y)| *x == 2.0 * y), "{m} × {n} × {k}, added");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "does not fit")]
+    fn shapes_must_fit() {
+        let mut out = [0.0_f64; 4];
+        assign_product(ViewMut::new(&mut out, 2, 2), View::new(&[0.0; 6], 2, 3), View::new(&[0.0; 4], 2, 2));
+    }
+}

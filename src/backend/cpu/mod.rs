@@ -1,0 +1,158 @@
+//! The fast CPU backend, in single or double precision.
+//!
+//! A product is six matrix products a layer (two in the first) on a linearization that is computed once. Samples come in segments, so
+//! that scratch memory is bounded and reused; columns come in groups for the same reason, as many at once as make the products with
+//! the shared weights large. The sizes of both are fixed by the network, never by the number of threads: neither are the bits.
+
+mod chunks;
+mod instructions;
+mod linearization;
+mod loss;
+pub mod matmul;
+mod product;
+mod space;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::error::{Error, Result};
+use crate::krylov::{LinearOperator, Slot};
+use crate::numeric::Real;
+use linearization::Segment;
+use product::{LayerShape, Scratch};
+pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
+
+/// Samples of a segment: enough rows for the matrix products to be at full speed, even for a single column.
+const SEGMENT: usize = 256;
+
+/// Columns at once at most; more do not make the products faster.
+const MAX_COLUMNS: usize = 8;
+
+/// Bytes of scratch that the number of columns at once is chosen for.
+const SCRATCH_BYTES: usize = 32 << 20;
+
+/// The curvature of an objective in precision `T`, on the threads of rayon's current pool.
+#[derive(Debug)]
+pub struct Cpu<T> {
+    space: CpuSpace<T>,
+    shapes: Vec<LayerShape>,
+    parameters: Vec<T>,
+    segments: Vec<Segment<T>>,
+    /// f(θ).
+    loss: f64,
+    weight_decay: f64,
+    columns_at_once: usize,
+    scratch: Mutex<Scratch<T>>,
+    products: AtomicU64,
+}
+
+impl<T: Real> Cpu<T> {
+    /// The operator `curvature` of `objective`, linearized at its network's parameters.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`.
+    pub fn new(objective: &Objective, curvature: Curvature) -> Result<Self> {
+        let Curvature::Hessian = curvature;
+        let shapes = product::shapes(objective);
+        let samples = objective.samples();
+        let segments: Vec<_> = (0..samples)
+            .step_by(SEGMENT)
+            .map(|first| Segment::new(objective, first, SEGMENT.min(samples - first)))
+            .collect::<Result<_>>()?;
+        let exact = objective.network().parameters();
+        let parameters: Vec<T> = exact.iter().map(|&x| T::from_f64(x)).collect();
+        if let Some(at) = parameters.iter().position(|x| !x.to_f64().is_finite()) {
+            return Err(Error::NonFinite(format!("parameter {at} is {} in {}: use --precision f64", exact[at], T::PRECISION)));
+        }
+        let weight_decay = objective.weight_decay();
+        let squared_norm: f64 = exact.iter().map(|x| x * x).sum();
+        let loss = segments.iter().map(|segment| segment.loss).sum::<f64>() + 0.5 * weight_decay * squared_norm;
+        if !loss.is_finite() {
+            return Err(Error::NonFinite(format!(
+                "the loss is {loss}: the network has diverged, or its inputs are on another scale than it was trained on"
+            )));
+        }
+        let column_bytes = SEGMENT * Scratch::<T>::numbers_per_row(&shapes) * size_of::<T>();
+        Ok(Self {
+            space: CpuSpace::new(objective.dim()),
+            scratch: Mutex::new(Scratch::new(&shapes)),
+            shapes,
+            parameters,
+            segments,
+            loss,
+            weight_decay,
+            columns_at_once: (SCRATCH_BYTES / column_bytes).clamp(1, MAX_COLUMNS),
+            products: AtomicU64::new(0),
+        })
+    }
+
+    /// The scratch; whoever panicked with it left nothing in it that the next product reads.
+    fn scratch(&self) -> MutexGuard<'_, Scratch<T>> {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// y ← λ·x.
+    fn assign_weight_decay(&self, x: &[T], y: &mut [T]) {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(self.weight_decay * x.to_f64()));
+    }
+}
+
+impl<T: Real> LinearOperator for Cpu<T> {
+    type Space = CpuSpace<T>;
+
+    fn space(&self) -> &CpuSpace<T> {
+        &self.space
+    }
+
+    fn apply(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        self.assign_weight_decay(&x.values, &mut y.values);
+        let mut scratch = self.scratch();
+        let group = self.columns_at_once * self.parameters.len();
+        for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
+            for segment in &self.segments {
+                product::add_hessian_product(&self.shapes, &self.parameters, segment, &mut scratch, x, y);
+            }
+        }
+        self.products.fetch_add(x.columns as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl<T: Real> CurvatureOperator for Cpu<T> {
+    fn loss_and_gradient(&self, gradient: &mut CpuBlock<T>, s: &mut CpuScalars, loss: Slot) -> Result<()> {
+        assert_eq!(gradient.columns, 1, "the gradient is one column");
+        let gradient = &mut gradient.values;
+        self.assign_weight_decay(&self.parameters, gradient);
+        for segment in &self.segments {
+            for (shape, layer) in self.shapes.iter().zip(&segment.layers) {
+                product::add_outer_products(shape, segment.samples, &layer.delta, &layer.input, &mut gradient[shape.range.weight.clone()]);
+                if let Some(bias) = &shape.range.bias {
+                    product::add_column_sums(&layer.delta, &mut gradient[bias.clone()]);
+                }
+            }
+        }
+        s.set(loss, 0, self.loss);
+        Ok(())
+    }
+
+    fn products(&self) -> u64 {
+        self.products.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> usize {
+        let linearization: usize = self.segments.iter().map(Segment::bytes).sum();
+        size_of_val(self.parameters.as_slice()) + linearization + self.scratch().bytes()
+    }
+
+    fn info(&self) -> BackendInfo {
+        BackendInfo {
+            kind: "cpu".into(),
+            adapter: Some(instructions::name()),
+            driver: None,
+            precision: T::PRECISION,
+            threads: rayon::current_num_threads(),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Vectors in the host's memory: every operation is split into chunks of a fixed size, so that partial sums, and with them the
+//! bits, do not depend on the number of threads. Sums accumulate in double precision whatever the vectors' type.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::chunks::{self, CHUNK};
+use crate::error::{Error, Result};
+use crate::krylov::{Slot, VectorSpace};
+use crate::numeric::{Precision, Real};
+use crate::rng::{self, Distribution};
+
+/// Blocks of vectors of length n in the host's memory.
+#[derive(Debug)]
+pub struct CpuSpace<T> {
+    dim: usize,
+    readbacks: AtomicU64,
+    numbers: std::marker::PhantomData<T>,
+}
+
+/// n × b numbers, one column after another.
+#[derive(Clone, Debug)]
+pub struct CpuBlock<T> {
+    pub(super) values: Vec<T>,
+    pub(super) columns: usize,
+}
+
+/// slots × b scalars in double precision, row by row.
+#[derive(Clone, Debug)]
+pub struct CpuScalars {
+    values: Vec<f64>,
+    columns: usize,
+}
+
+/// For each column j, its vectors q₀ⱼ, q₁ⱼ, ... one after another: what an orthogonalization of column j reads is contiguous.
+#[derive(Clone, Debug)]
+pub struct CpuBasis<T> {
+    columns: Vec<Vec<T>>,
+    capacity: usize,
+    len: usize,
+}
+
+impl<T: Real> CpuSpace<T> {
+    pub(super) fn new(dim: usize) -> Self {
+        Self { dim, readbacks: AtomicU64::new(0), numbers: std::marker::PhantomData }
+    }
+
+    fn columns<'a>(&self, x: &'a CpuBlock<T>) -> std::slice::ChunksExact<'a, T> {
+        x.values.chunks_exact(self.dim)
+    }
+
+    fn columns_mut<'a>(&self, x: &'a mut CpuBlock<T>) -> std::slice::ChunksExactMut<'a, T> {
+        x.values.chunks_exact_mut(self.dim)
+    }
+
+    fn count_readback(&self) {
+        self.readbacks.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl CpuScalars {
+    /// The scalar of column `column` in row `slot`.
+    pub fn at(&self, slot: Slot, column: usize) -> f64 {
+        self.values[self.index(slot, column)]
+    }
+
+    /// Sets the scalar of column `column` in row `slot`.
+    pub fn set(&mut self, slot: Slot, column: usize, value: f64) {
+        let index = self.index(slot, column);
+        self.values[index] = value;
+    }
+
+    fn index(&self, slot: Slot, column: usize) -> usize {
+        assert!(column < self.columns, "column {column} of {}", self.columns);
+        slot.0 * self.columns + column
+    }
+}
+
+impl<T: Real> VectorSpace for CpuSpace<T> {
+    type Block = CpuBlock<T>;
+    type Scalars = CpuScalars;
+    type Basis = CpuBasis<T>;
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn precision(&self) -> Precision {
+        T::PRECISION
+    }
+
+    fn block(&self, columns: usize) -> Result<CpuBlock<T>> {
+        let mut values = reserved(self.dim, columns)?;
+        values.resize(self.dim * columns, T::ZERO);
+        Ok(CpuBlock { values, columns })
+    }
+
+    fn scalars(&self, slots: usize, columns: usize) -> Result<CpuScalars> {
+        Ok(CpuScalars { values: vec![0.0; slots * columns], columns })
+    }
+
+    fn basis(&self, capacity: usize, columns: usize) -> Result<CpuBasis<T>> {
+        let columns = (0..columns).map(|_| reserved(self.dim, capacity)).collect::<Result<_>>()?;
+        Ok(CpuBasis { columns, capacity, len: 0 })
+    }
+
+    fn fill(&self, x: &mut CpuBlock<T>, distribution: Distribution, seed: u64, first_probe: u32) -> Result<()> {
+        for (column, probe) in self.columns_mut(x).zip(first_probe..) {
+            rng::fill(distribution, seed, probe, column);
+        }
+        Ok(())
+    }
+
+    fn upload(&self, values: &[f64], x: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(values.len(), x.values.len(), "numbers of {} columns of {}", x.columns, self.dim);
+        for (x, &value) in x.values.iter_mut().zip(values) {
+            *x = T::from_f64(value);
+        }
+        Ok(())
+    }
+
+    fn download(&self, x: &CpuBlock<T>) -> Result<Vec<f64>> {
+        self.count_readback();
+        Ok(x.values.iter().map(|x| x.to_f64()).collect())
+    }
+
+    fn copy(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        y.values.par_chunks_mut(CHUNK).zip(x.values.par_chunks(CHUNK)).for_each(|(y, x)| y.copy_from_slice(x));
+        Ok(())
+    }
+
+    fn dot(&self, x: &CpuBlock<T>, y: &CpuBlock<T>, s: &mut CpuScalars, out: Slot) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        for (column, (x, y)) in self.columns(x).zip(self.columns(y)).enumerate() {
+            s.set(out, column, chunks::par_dot(x, y));
+        }
+        Ok(())
+    }
+
+    fn normalize(&self, x: &mut CpuBlock<T>, s: &mut CpuScalars, out: Slot) -> Result<()> {
+        for (column, x) in self.columns_mut(x).enumerate() {
+            let norm = chunks::par_dot(x, x).sqrt();
+            s.set(out, column, norm);
+            if norm != 0.0 {
+                x.par_chunks_mut(CHUNK).flatten_iter().for_each(|x| *x = T::from_f64(x.to_f64() / norm));
+            }
+        }
+        Ok(())
+    }
+
+    fn sub_scaled(&self, y: &mut CpuBlock<T>, s: &CpuScalars, a: Slot, x: &CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        for (column, (x, y)) in self.columns(x).zip(self.columns_mut(y)).enumerate() {
+            let a = s.at(a, column);
+            y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| chunks::sub_scaled(y, a, x));
+        }
+        Ok(())
+    }
+
+    fn push(&self, basis: &mut CpuBasis<T>, x: &CpuBlock<T>) -> Result<()> {
+        assert_eq!(basis.columns.len(), x.columns, "columns");
+        assert!(basis.len < basis.capacity, "the basis has no room for block {}", basis.len);
+        for (vectors, x) in basis.columns.iter_mut().zip(self.columns(x)) {
+            vectors.extend_from_slice(x);
+        }
+        basis.len += 1;
+        Ok(())
+    }
+
+    /// Classical Gram-Schmidt, twice. The second pass takes its coefficients chunk by chunk from what the first has just written, so
+    /// that the basis is read from memory three times, not four.
+    fn orthogonalize(&self, basis: &CpuBasis<T>, y: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(basis.columns.len(), y.columns, "columns");
+        for (vectors, y) in basis.columns.iter().zip(self.columns_mut(y)) {
+            let first = chunks::par_coefficients(vectors, y);
+            let second = chunks::par_subtract_and_project(vectors, &first, y);
+            chunks::par_subtract(vectors, &second, y);
+        }
+        Ok(())
+    }
+
+    fn combine(&self, basis: &CpuBasis<T>, coefficients: &[f64], x: &mut CpuBlock<T>) -> Result<()> {
+        let columns = x.columns;
+        assert_eq!(basis.columns.len(), columns, "columns");
+        assert!(coefficients.len() <= basis.len * columns, "{} coefficients for {} blocks", coefficients.len(), basis.len);
+        for (j, (vectors, x)) in basis.columns.iter().zip(self.columns_mut(x)).enumerate() {
+            let coefficients: Vec<f64> = coefficients.iter().skip(j).step_by(columns).copied().collect();
+            chunks::par_combine(vectors, &coefficients, x);
+        }
+        Ok(())
+    }
+
+    fn read(&self, s: &CpuScalars) -> Result<Vec<f64>> {
+        self.count_readback();
+        Ok(s.values.clone())
+    }
+
+    fn readbacks(&self) -> u64 {
+        self.readbacks.load(Ordering::Relaxed)
+    }
+}
+
+/// An empty vector with room for `count` vectors of `dim` numbers; the memory is taken as it is filled.
+fn reserved<T>(dim: usize, count: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    let room = dim.checked_mul(count).filter(|&len| values.try_reserve_exact(len).is_ok());
+    match room {
+        Some(_) => Ok(values),
+        None => Err(Error::Memory(format!(
+            "no memory for {count} vectors of {dim} numbers, {} bytes each: ask for fewer steps or probes at once",
+            size_of::<T>()
+        ))),
+    }
+}

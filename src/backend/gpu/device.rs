@@ -1,0 +1,258 @@
+//! A GPU opened for computing: buffers within its limits, compiled kernels, one stream of recorded work, and readbacks.
+//!
+//! wgpu reports mistakes and failures asynchronously, and its default handlers panic. Here they are kept and returned by the next
+//! submission or readback as [`Error::Device`]; so is a lost device, after which wgpu itself would silently go on.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytemuck::Pod;
+use futures::channel::oneshot;
+use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, PollType};
+
+use super::adapter::{self, Software};
+use super::kernel::{Kernel, Workgroups};
+use super::recorder::{Dispatch, Recorder};
+use crate::error::{Error, Result};
+
+/// An opened GPU.
+#[derive(Debug)]
+pub struct Device {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    workgroups: Workgroups,
+    pipelines: RefCell<HashMap<Kernel, ComputePipeline>>,
+    recorder: RefCell<Recorder>,
+    fault: Fault,
+    allocated: Cell<u64>,
+    readbacks: Cell<u64>,
+}
+
+/// The first thing that went wrong on the device, if anything did.
+#[derive(Clone, Debug, Default)]
+struct Fault(Arc<Mutex<Option<String>>>);
+
+impl Fault {
+    fn set(&self, message: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+    }
+
+    fn check(&self) -> Result<()> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(message) => Err(Error::Device(message.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A message of wgpu on one line.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Device {
+    /// Opens the adapter with that index or name; without one the best there is.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where no adapter fits or it cannot be opened.
+    pub fn open(name_or_index: Option<&str>, software: Software) -> Result<Self> {
+        Self::open_adapter(&adapter::choose(name_or_index, software)?)
+    }
+
+    fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("hesper"),
+            required_features: wgpu::Features::empty(),
+            required_limits: adapter.limits(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::Device(format!("{}: cannot be opened: {}", info.name, one_line(&error.to_string()))))?;
+        let fault = Fault::default();
+        let (on_error, on_loss) = (fault.clone(), fault.clone());
+        let (name, lost_name) = (info.name.clone(), info.name.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            on_error.set(format!("{name}: {}", one_line(&error.to_string())));
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            on_loss.set(format!("{lost_name}: device lost ({reason:?}): {}", one_line(&message)));
+        });
+        Ok(Self {
+            recorder: RefCell::new(Recorder::new(&device)),
+            limits: device.limits(),
+            workgroups: Workgroups::suited_to(info.device_type),
+            device,
+            queue,
+            info,
+            pipelines: RefCell::default(),
+            fault,
+            allocated: Cell::new(0),
+            readbacks: Cell::new(0),
+        })
+    }
+
+    /// The adapter's description.
+    pub(super) fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// Workgroup extents of the kernels.
+    pub(super) fn workgroups(&self) -> Workgroups {
+        self.workgroups
+    }
+
+    /// Most bytes of a buffer that one kernel can see.
+    pub(super) fn max_binding_bytes(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// Bytes of all buffers made so far.
+    pub(super) fn allocated(&self) -> u64 {
+        self.allocated.get()
+    }
+
+    /// Readbacks so far.
+    pub(super) fn readbacks(&self) -> u64 {
+        self.readbacks.get()
+    }
+
+    /// A buffer of `count` zeros in single precision, at least one, for use by kernels.
+    pub(super) fn buffer(&self, label: &'static str, count: usize) -> Result<Buffer> {
+        let bytes = 4 * count.max(4) as u64;
+        if bytes > self.max_binding_bytes() {
+            return Err(Error::Memory(format!(
+                "{label} needs {bytes} bytes in one buffer, {} allows {}: use fewer --samples or --columns, or --backend cpu",
+                self.info.name,
+                self.max_binding_bytes()
+            )));
+        }
+        let scope = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        if pollster::block_on(scope.pop()).is_some() {
+            return Err(Error::Memory(format!(
+                "{}: out of memory at {bytes} bytes for {label}, {} in use: use fewer --samples or --columns, or --backend cpu",
+                self.info.name,
+                self.allocated.get()
+            )));
+        }
+        self.allocated.set(self.allocated.get() + bytes);
+        Ok(buffer)
+    }
+
+    /// A buffer that holds `values`.
+    pub(super) fn buffer_of(&self, label: &'static str, values: &[f32]) -> Result<Buffer> {
+        let buffer = self.buffer(label, values.len())?;
+        self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(values));
+        Ok(buffer)
+    }
+
+    /// Overwrites `buffer` from element `first` on, after all work recorded so far.
+    pub(super) fn write(&self, buffer: &Buffer, first: usize, values: &[f32]) -> Result<()> {
+        self.submit()?;
+        self.queue.write_buffer(buffer, 4 * first as u64, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    /// Records one run of `kernel` over `grid` workgroups. `bindings` are (binding, buffer); `cost` is its work in floating-point
+    /// operations, or what takes as long: it sizes the submissions.
+    pub(super) fn dispatch<P: Pod>(
+        &self,
+        kernel: Kernel,
+        params: P,
+        bindings: &[(u32, &Buffer)],
+        grid: [usize; 3],
+        cost: f64,
+    ) -> Result<()> {
+        let limit = self.limits.max_compute_workgroups_per_dimension;
+        let mut extents = [0_u32; 3];
+        for (extent, count) in extents.iter_mut().zip(grid) {
+            *extent = u32::try_from(count).ok().filter(|&count| count <= limit).ok_or_else(|| {
+                Error::Device(format!(
+                    "{}: a grid of {grid:?} workgroups exceeds {limit} in a dimension: use --backend cpu",
+                    self.info.name
+                ))
+            })?;
+        }
+        let mut pipelines = self.pipelines.borrow_mut();
+        let pipeline = pipelines.entry(kernel).or_insert_with(|| self.compile(kernel));
+        let dispatch = Dispatch { pipeline, params: bytemuck::bytes_of(&params), bindings, grid: extents, cost };
+        self.recorder.borrow_mut().dispatch(&self.device, &self.queue, dispatch)
+    }
+
+    fn compile(&self, kernel: Kernel) -> ComputePipeline {
+        let assembly = kernel.assembly();
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(assembly.name), source: wgpu::ShaderSource::Wgsl(assembly.wgsl().into()) };
+        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+        // SAFETY: only the guard against endless loops is left out, and every loop of our shaders counts up to a bound that does not
+        // change while it runs. With the guard, drivers do not unroll the loops over register tiles.
+        let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
+        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.entry_point()),
+            layout: None,
+            module: &module,
+            entry_point: Some(kernel.entry_point()),
+            compilation_options: wgpu::PipelineCompilationOptions { constants: &kernel.constants(self.workgroups), ..Default::default() },
+            cache: None,
+        })
+    }
+
+    /// Records a copy of `count` numbers from the start of `source` into `target` from element `first` on.
+    pub(super) fn copy(&self, source: &Buffer, target: &Buffer, first: usize, count: usize) {
+        self.recorder.borrow_mut().encoder(&self.device).copy_buffer_to_buffer(source, 0, target, 4 * first as u64, 4 * count as u64);
+    }
+
+    /// Records zeros into all of `buffer`.
+    pub(super) fn clear(&self, buffer: &Buffer) {
+        self.recorder.borrow_mut().encoder(&self.device).clear_buffer(buffer, 0, None);
+    }
+
+    /// Hands all recorded work to the device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where anything has failed on the device so far.
+    pub(super) fn submit(&self) -> Result<()> {
+        self.recorder.borrow_mut().submit(&self.device, &self.queue)?;
+        self.fault.check()
+    }
+
+    /// The first `count` numbers of `buffer`, after all recorded work: the one place where the host waits for the device.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where anything has failed on the device so far.
+    pub(super) fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
+        let bytes = 4 * count as u64;
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: bytes,
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.recorder.borrow_mut().encoder(&self.device).copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        self.submit()?;
+        self.readbacks.set(self.readbacks.get() + 1);
+        let (sender, receiver) = oneshot::channel();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver is dropped only where polling has failed, and then there is nobody to tell.
+            let _ = sender.send(result);
+        });
+        let failed = |what: String| Error::Device(format!("{}: readback of {bytes} bytes failed: {}", self.info.name, one_line(&what)));
+        self.device.poll(PollType::wait_indefinitely()).map_err(|error| failed(error.to_string()))?;
+        self.recorder.borrow_mut().idle();
+        pollster::block_on(receiver).map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        self.fault.check()?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+}

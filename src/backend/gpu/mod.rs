@@ -1,0 +1,20 @@
+//! Products on a GPU through wgpu (Vulkan, Metal, DX12), in single precision: the only place that names wgpu.
+//!
+//! Activations are [width, samples], samples innermost: every product of the three passes then reads its large operand as
+//! neighbouring vec4, and W and Wᵀ differ by strides alone. Everything that a solver touches stays on the device.
+
+mod adapter;
+mod device;
+mod kernel;
+mod linearization;
+mod operator;
+mod recorder;
+pub mod shaders;
+mod space;
+pub mod uniforms;
+
+pub use adapter::{AdapterInfo, Software, adapters};
+pub use device::Device;
+pub use kernel::{Curve, Kernel, Workgroups};
+pub use operator::Gpu;
+pub use space::{GpuBasis, GpuBlock, GpuScalars, GpuSpace};

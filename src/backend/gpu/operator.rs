@@ -1,0 +1,241 @@
+//! Products with the Hessian: tangent passes forward and backward over the cached linearization, and the weight products.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use wgpu::Buffer;
+
+use super::adapter::driver;
+use super::device::Device;
+use super::kernel::Kernel;
+use super::linearization::{Linearization, product_cost};
+use super::space::{GpuBlock, GpuScalars, GpuSpace, word};
+use super::uniforms::{self, NONE};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::error::Result;
+use crate::krylov::{LinearOperator, Slot};
+use crate::numeric::{Precision, Real};
+
+/// Columns and rows of a thread's tile in weights.wgsl.
+const WEIGHTS_TILE: usize = 8;
+
+/// The Hessian of an objective on a GPU, in single precision.
+#[derive(Debug)]
+pub struct Gpu {
+    space: GpuSpace,
+    point: Linearization,
+    weight_decay: f64,
+    /// (λ/2)·‖θ‖².
+    penalty: f64,
+    tangents: RefCell<Tangents>,
+    products: Cell<u64>,
+    bytes: u64,
+}
+
+/// Arrays of the tangent passes, [b, width, padded samples] for every layer.
+#[derive(Debug, Default)]
+struct Tangents {
+    columns: usize,
+    /// R z.
+    values: Vec<Buffer>,
+    /// R s on the way forward, R δ on the way back.
+    deltas: Vec<Buffer>,
+}
+
+impl Gpu {
+    /// Uploads `objective` and computes its linearization.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::error::Error::Memory) where an array exceeds the device's limits, [`Error::Device`](crate::error::Error::Device) where the device fails.
+    pub fn new(objective: &Objective, curvature: Curvature, device: Device) -> Result<Self> {
+        match curvature {
+            Curvature::Hessian => {}
+        }
+        let device = Rc::new(device);
+        let before = device.allocated();
+        let space = GpuSpace::new(Rc::clone(&device), objective.dim());
+        let point = Linearization::new(&device, objective, space.stride())?;
+        let squares: f64 = objective.network().parameters().iter().map(|x| x * x).sum();
+        Ok(Self {
+            space,
+            point,
+            weight_decay: objective.weight_decay(),
+            penalty: 0.5 * objective.weight_decay() * squares,
+            tangents: RefCell::default(),
+            products: Cell::new(0),
+            bytes: device.allocated() - before,
+        })
+    }
+
+    fn device(&self) -> &Device {
+        self.space.device()
+    }
+
+    /// Makes room for the tangents of `columns` directions.
+    fn grow(&self, columns: usize) -> Result<()> {
+        let mut tangents = self.tangents.borrow_mut();
+        if tangents.columns >= columns {
+            return Ok(());
+        }
+        *tangents = Tangents::default();
+        let array = |outputs: usize| self.device().buffer("tangent activations", columns * outputs * self.point.padded);
+        for layer in &self.point.layers {
+            tangents.values.push(array(layer.outputs)?);
+            tangents.deltas.push(array(layer.outputs)?);
+        }
+        tangents.columns = columns;
+        Ok(())
+    }
+
+    /// R z and R s, layer by layer, then R δ of the last layer.
+    fn forward(&self, vector: &GpuBlock, tangents: &Tangents) -> Result<()> {
+        let (point, columns) = (&self.point, vector.columns);
+        for (index, layer) in point.layers.iter().enumerate() {
+            let params = point.forward_params(index, self.space.stride());
+            let below = if index == 0 { &point.input } else { &tangents.values[index - 1] };
+            let mut bindings = vec![
+                (1, &point.parameters),
+                (2, point.incoming(index)),
+                (3, &vector.buffer),
+                (4, below),
+                (5, &layer.first),
+                (7, &tangents.values[index]),
+            ];
+            if let Some(bend) = &layer.bend {
+                bindings.extend([(6, bend), (8, &tangents.deltas[index])]);
+            }
+            let cost = product_cost(layer.outputs, layer.inputs + params.tangent_depth as usize, columns * point.padded);
+            let grid = point.grid(self.device(), layer.outputs, columns);
+            self.device().dispatch(Kernel::ForwardOver(layer.curve), params, &bindings, grid, cost)?;
+        }
+        let last = point.layers.len() - 1;
+        let outputs = point.layers[last].outputs;
+        let bindings = [(2, &point.layers[last].first), (5, &point.factor), (8, &tangents.values[last]), (9, &tangents.deltas[last])];
+        let cost = product_cost(outputs, 10, columns * point.padded);
+        let grid = [point.padded.div_ceil(64), 1, columns];
+        self.device().dispatch(Kernel::LossOver(point.loss), point.loss_params(outputs), &bindings, grid, cost)
+    }
+
+    /// R δ, layer by layer, and each layer's part of the product.
+    fn backward(&self, vector: &GpuBlock, result: &GpuBlock, tangents: &Tangents) -> Result<()> {
+        let (point, columns) = (&self.point, vector.columns);
+        for (index, layer) in point.layers.iter().enumerate().rev() {
+            self.weights(index, vector, result, tangents)?;
+            if index == 0 {
+                break;
+            }
+            let below = &point.layers[index - 1];
+            let bindings = [
+                (1, &point.parameters),
+                (2, &layer.delta),
+                (3, &vector.buffer),
+                (4, &tangents.deltas[index]),
+                (5, &below.first),
+                (6, &tangents.deltas[index - 1]),
+            ];
+            let params = point.backward_params(index, self.space.stride());
+            let cost = product_cost(layer.inputs, 2 * layer.outputs, columns * point.padded);
+            let grid = point.grid(self.device(), layer.inputs, columns);
+            self.device().dispatch(Kernel::BackwardOver(below.curve), params, &bindings, grid, cost)?;
+        }
+        Ok(())
+    }
+
+    /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias.
+    fn weights(&self, index: usize, vector: &GpuBlock, result: &GpuBlock, tangents: &Tangents) -> Result<()> {
+        let (point, layer) = (&self.point, &self.point.layers[index]);
+        let params = self.weights_params(index);
+        let mut bindings = vec![(1, &tangents.deltas[index]), (2, point.incoming(index)), (5, &vector.buffer), (6, &result.buffer)];
+        let mut kernel = Kernel::WeightsFirst;
+        if index > 0 {
+            kernel = Kernel::Weights;
+            bindings.extend([(3, &layer.delta), (4, &tangents.values[index - 1])]);
+        }
+        let terms = if index == 0 { 1 } else { 2 };
+        let cost = product_cost(layer.outputs, layer.inputs, terms * vector.columns * point.padded);
+        self.device().dispatch(kernel, params, &bindings, self.weights_grid(index, vector.columns), cost)?;
+        if layer.range.bias.is_some() {
+            let bindings = [(1, &tangents.deltas[index]), (5, &vector.buffer), (6, &result.buffer)];
+            let cost = product_cost(layer.outputs, 4, vector.columns * point.padded);
+            self.device().dispatch(Kernel::BiasSums, params, &bindings, [layer.outputs, 1, vector.columns], cost)?;
+        }
+        Ok(())
+    }
+
+    fn weights_params(&self, index: usize) -> uniforms::Weights {
+        let layer = &self.point.layers[index];
+        uniforms::Weights {
+            rows: word(layer.outputs),
+            columns: word(layer.inputs),
+            samples4: word(self.point.padded / 4),
+            offset: word(layer.range.weight.start),
+            bias_offset: layer.range.bias.as_ref().map_or(NONE, |bias| word(bias.start)),
+            block_stride: word(self.space.stride()),
+            decay: f32::from_f64(self.weight_decay),
+        }
+    }
+
+    fn weights_grid(&self, index: usize, directions: usize) -> [usize; 3] {
+        let layer = &self.point.layers[index];
+        let [x, y] = self.device().workgroups().weights_lanes.map(|lanes| lanes as usize * WEIGHTS_TILE);
+        [layer.inputs.div_ceil(x), layer.outputs.div_ceil(y), directions]
+    }
+}
+
+impl LinearOperator for Gpu {
+    type Space = GpuSpace;
+
+    fn space(&self) -> &GpuSpace {
+        &self.space
+    }
+
+    fn apply(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "operands of equal width");
+        self.grow(x.columns)?;
+        let tangents = self.tangents.borrow();
+        self.forward(x, &tangents)?;
+        self.backward(x, y, &tangents)?;
+        self.products.set(self.products.get() + x.columns as u64);
+        Ok(())
+    }
+}
+
+impl CurvatureOperator for Gpu {
+    fn loss_and_gradient(&self, gradient: &mut GpuBlock, s: &mut GpuScalars, loss: Slot) -> Result<()> {
+        let point = &self.point;
+        self.space.sum(point.padded / 4, &point.losses, &point.ones, self.penalty, s, loss)?;
+        for (index, layer) in point.layers.iter().enumerate() {
+            let params = self.weights_params(index);
+            let bindings = [(2, point.incoming(index)), (3, &layer.delta), (5, &point.parameters), (6, &gradient.buffer)];
+            let cost = product_cost(layer.outputs, layer.inputs, point.padded);
+            self.device().dispatch(Kernel::Gradient, params, &bindings, self.weights_grid(index, 1), cost)?;
+            if layer.range.bias.is_some() {
+                let bindings = [(3, &layer.delta), (5, &point.parameters), (6, &gradient.buffer)];
+                let cost = product_cost(layer.outputs, 4, point.padded);
+                self.device().dispatch(Kernel::BiasGradient, params, &bindings, [layer.outputs, 1, 1], cost)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn products(&self) -> u64 {
+        self.products.get()
+    }
+
+    fn bytes(&self) -> usize {
+        let tangents = self.tangents.borrow();
+        let scratch: u64 = tangents.values.iter().chain(&tangents.deltas).map(Buffer::size).sum();
+        usize::try_from(self.bytes + scratch).unwrap_or(usize::MAX)
+    }
+
+    fn info(&self) -> BackendInfo {
+        let info = self.device().info();
+        BackendInfo {
+            kind: "gpu".into(),
+            adapter: Some(info.name.clone()),
+            driver: Some(driver(info)),
+            precision: Precision::F32,
+            threads: 1,
+        }
+    }
+}

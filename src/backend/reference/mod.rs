@@ -1,0 +1,196 @@
+//! The float64 reference: straight from the formulas, written to be read, sharing no code with the other backends.
+//!
+//! A key design decision: nothing is cached but the objective. Every product runs the passes at θ again, panel by panel of samples,
+//! so that memory is bounded whatever the data's size and no state can go stale; the price is a third more work.
+//!
+//! Threads share out groups of samples for the passes and rows of the weights for the sums over samples. Every number is made by one
+//! thread in one order, so the bits do not depend on how many threads there are.
+
+mod activation;
+mod lanes;
+mod loss;
+mod passes;
+mod space;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::error::{Error, Result};
+use crate::krylov::{LinearOperator, Slot};
+use crate::model::{LayerRange, Layout};
+use crate::numeric::Precision;
+use lanes::{LANES, Lanes};
+use passes::{Primal, Tangent};
+pub use space::{Columns, ReferenceScalars, ReferenceSpace};
+
+/// Groups of samples whose passes are held at once.
+const GROUPS_AT_ONCE: usize = 64;
+
+/// Rows of a weight matrix that one thread sums over the samples while it reads their activations once.
+const ROWS_AT_ONCE: usize = 8;
+
+/// The curvature of an objective in double precision.
+#[derive(Debug)]
+pub struct Reference {
+    objective: Objective,
+    layout: Layout,
+    space: ReferenceSpace,
+    products: AtomicU64,
+}
+
+impl Reference {
+    /// The operator `curvature` of `objective` at its network's parameters.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] where the loss is not finite.
+    pub fn new(objective: &Objective, curvature: Curvature) -> Result<Self> {
+        let Curvature::Hessian = curvature;
+        let operator = Self {
+            objective: objective.clone(),
+            layout: objective.network().layout(),
+            space: ReferenceSpace::new(objective.dim()),
+            products: AtomicU64::new(0),
+        };
+        let loss = operator.loss();
+        if !loss.is_finite() {
+            return Err(Error::NonFinite(format!(
+                "the loss is {loss}: the network has diverged, or its inputs are on another scale than it was trained on"
+            )));
+        }
+        Ok(operator)
+    }
+
+    /// f(θ).
+    fn loss(&self) -> f64 {
+        let mut loss = 0.0;
+        self.for_each_panel(|panel| loss += panel.iter().map(|primal| primal.loss).sum::<f64>());
+        let squared_norm: f64 = self.objective.network().parameters().iter().map(|x| x * x).sum();
+        loss + self.objective.weight_decay() / 2.0 * squared_norm
+    }
+
+    /// Runs the passes at θ and hands over the groups, [`GROUPS_AT_ONCE`] at a time, first to last.
+    fn for_each_panel(&self, mut use_panel: impl FnMut(&[Primal])) {
+        let starts: Vec<usize> = (0..self.objective.samples()).step_by(LANES).collect();
+        for starts in starts.chunks(GROUPS_AT_ONCE) {
+            let panel: Vec<Primal> = starts.par_iter().map(|&start| Primal::new(&self.objective, start)).collect();
+            use_panel(&panel);
+        }
+    }
+
+    /// y ← y + λ·x, the weight decay's part of a gradient (x = θ) or of a product.
+    fn add_weight_decay(&self, x: &[f64], y: &mut [f64]) {
+        space::add_scaled(y, self.objective.weight_decay(), x);
+    }
+}
+
+impl LinearOperator for Reference {
+    type Space = ReferenceSpace;
+
+    fn space(&self) -> &ReferenceSpace {
+        &self.space
+    }
+
+    fn apply(&self, x: &Columns, y: &mut Columns) -> Result<()> {
+        assert_eq!(x.len(), y.len(), "columns");
+        y.iter_mut().for_each(|y| y.fill(0.0));
+        self.for_each_panel(|panel| {
+            for (x, y) in x.iter().zip(y.iter_mut()) {
+                let ranges = self.layout.layers();
+                let tangents: Vec<Tangent> = panel.par_iter().map(|primal| primal.tangent(&self.objective, ranges, x)).collect();
+                add_products(ranges, panel, &tangents, y);
+            }
+        });
+        for (x, y) in x.iter().zip(y) {
+            self.add_weight_decay(x, y);
+        }
+        self.products.fetch_add(x.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl CurvatureOperator for Reference {
+    fn loss_and_gradient(&self, gradient: &mut Columns, s: &mut ReferenceScalars, loss: Slot) -> Result<()> {
+        assert_eq!(gradient.len(), 1, "the gradient is one column");
+        let gradient = &mut gradient[0];
+        gradient.fill(0.0);
+        self.for_each_panel(|panel| add_gradient(self.layout.layers(), panel, gradient));
+        self.add_weight_decay(&self.objective.network().parameters(), gradient);
+        *s.at(loss, 0) = self.loss();
+        Ok(())
+    }
+
+    fn products(&self) -> u64 {
+        self.products.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> usize {
+        let layers = self.objective.network().layers();
+        let widths: usize = layers.iter().map(|layer| layer.outputs).sum();
+        // A group holds z_0 and five arrays of every layer's width; its tangent R z_0 and three.
+        let group = 2 * self.objective.network().inputs() + 8 * widths;
+        group * size_of::<Lanes>() * GROUPS_AT_ONCE.min(self.objective.samples().div_ceil(LANES))
+    }
+
+    fn info(&self) -> BackendInfo {
+        BackendInfo {
+            kind: "reference".into(),
+            adapter: None,
+            driver: None,
+            precision: Precision::F64,
+            threads: rayon::current_num_threads(),
+        }
+    }
+}
+
+/// ∂f/∂W_l = Σ δ_l z_lᵀ and ∂f/∂b_l = Σ δ_l over the panel's samples, added to `gradient`.
+fn add_gradient(ranges: &[LayerRange], panel: &[Primal], gradient: &mut [f64]) {
+    for (l, range) in ranges.iter().enumerate() {
+        let deltas = || panel.iter().map(|primal| &primal.delta[l]);
+        add_outer_products(&mut gradient[range.weight.clone()], deltas().zip(panel.iter().map(|primal| &primal.z[l])));
+        if let Some(bias) = &range.bias {
+            add_sums(&mut gradient[bias.clone()], deltas());
+        }
+    }
+}
+
+/// (H v)_l = Σ Rδ_l z_lᵀ + δ_l R z_lᵀ, and Σ Rδ_l for the bias, over the panel's samples, added to `product`.
+fn add_products(ranges: &[LayerRange], panel: &[Primal], tangents: &[Tangent], product: &mut [f64]) {
+    for (l, range) in ranges.iter().enumerate() {
+        let weight = &mut product[range.weight.clone()];
+        let rdeltas = || tangents.iter().map(|tangent| &tangent.delta[l]);
+        add_outer_products(weight, rdeltas().zip(panel.iter().map(|primal| &primal.z[l])));
+        if l > 0 {
+            let deltas = panel.iter().map(|primal| &primal.delta[l]);
+            add_outer_products(weight, deltas.zip(tangents.iter().map(|tangent| &tangent.z[l])));
+        }
+        if let Some(bias) = &range.bias {
+            add_sums(&mut product[bias.clone()], rdeltas());
+        }
+    }
+}
+
+/// out_oi ← out_oi + Σ y_o z_i over the samples of all groups (y, z).
+fn add_outer_products<'a>(out: &mut [f64], groups: impl Iterator<Item = (&'a Vec<Lanes>, &'a Vec<Lanes>)>) {
+    let groups: Vec<_> = groups.collect();
+    let width = groups[0].1.len();
+    out.par_chunks_mut(ROWS_AT_ONCE * width).enumerate().for_each(|(block, rows)| {
+        for (y, z) in &groups {
+            for (row, &y) in rows.chunks_exact_mut(width).zip(&y[block * ROWS_AT_ONCE..]) {
+                for (out, &z) in row.iter_mut().zip(*z) {
+                    *out += (y * z).sum();
+                }
+            }
+        }
+    });
+}
+
+/// out_o ← out_o + Σ y_o over the samples of all groups y.
+fn add_sums<'a>(out: &mut [f64], groups: impl Iterator<Item = &'a Vec<Lanes>>) {
+    for y in groups {
+        for (out, y) in out.iter_mut().zip(y) {
+            *out += y.sum();
+        }
+    }
+}

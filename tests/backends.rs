@@ -1,0 +1,209 @@
+//! Every backend on random networks: the reference against differences and closed forms, the others against the reference.
+//!
+//! A comparison must be able to fail: each has a twin that breaks one number and must panic.
+
+#![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
+
+mod common;
+
+use common::conformance::space_conformance;
+use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient, normal, product, relative_error};
+use hesper::backend::cpu::Cpu;
+use hesper::backend::reference::Reference;
+use hesper::curvature::{Curvature, CurvatureOperator, Objective};
+use hesper::model::{Activation, Loss};
+
+fn reference(objective: &Objective) -> Reference {
+    Reference::new(objective, Curvature::Hessian).unwrap()
+}
+
+fn cpu_f32(objective: &Objective) -> Cpu<f32> {
+    Cpu::new(objective, Curvature::Hessian).unwrap()
+}
+
+fn cpu_f64(objective: &Objective) -> Cpu<f64> {
+    Cpu::new(objective, Curvature::Hessian).unwrap()
+}
+
+/// f and ∇f of the reference at θ + t·direction.
+fn reference_at(case: &Case, direction: &[f64], t: f64) -> (f64, Vec<f64>) {
+    let theta: Vec<f64> = case.objective().network().parameters().iter().zip(direction).map(|(theta, d)| theta + t * d).collect();
+    loss_and_gradient(&reference(&case.at(&theta)))
+}
+
+/// Central differences with step h = 1e-5: truncation of the order h², rounding of the order ε/h, both near 1e-10 of the derivatives'
+/// scale. At kinks a sample may change sides within the step; the seeds are such that none does.
+#[test]
+fn reference_agrees_with_central_differences() {
+    let h = 1e-5;
+    for case in cases() {
+        let objective = case.objective();
+        let operator = reference(&objective);
+        let norm = (objective.dim() as f64).sqrt();
+        let direction: Vec<f64> = case.directions(1).iter().map(|d| d / norm).collect();
+        let (_, gradient) = loss_and_gradient(&operator);
+        let (above, below) = (reference_at(&case, &direction, h), reference_at(&case, &direction, -h));
+        let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+        let difference = (above.0 - below.0) / (2.0 * h);
+        let scale = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert!((slope - difference).abs() <= 1e-7 * scale, "{case:?}: slope {slope:e}, differences {difference:e}, gradient {scale:e}");
+        let differences: Vec<f64> = above.1.iter().zip(&below.1).map(|(a, b)| (a - b) / (2.0 * h)).collect();
+        assert_close(&format!("{case:?}: product"), &product(&operator, &direction), &differences, 1e-6);
+    }
+}
+
+/// uᵀHv = vᵀHu, to rounding relative to ‖u‖‖Hv‖.
+#[test]
+fn products_are_symmetric() {
+    fn check<A: CurvatureOperator>(case: &Case, operator: &A, tolerance: f64) {
+        let n = case.objective().dim();
+        let directions = case.directions(2);
+        let products = product(operator, &directions);
+        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+        let (uhv, vhu) = (dot(&directions[..n], &products[n..]), dot(&directions[n..], &products[..n]));
+        let scale = (dot(&directions, &directions) * dot(&products, &products)).sqrt();
+        assert!((uhv - vhu).abs() <= tolerance * scale, "{case:?}: uᵀHv = {uhv:e}, vᵀHu = {vhu:e}, scale {scale:e}");
+    }
+    for case in cases() {
+        let objective = case.objective();
+        check(&case, &reference(&objective), 1e-14);
+        check(&case, &cpu_f64(&objective), 1e-14);
+        check(&case, &cpu_f32(&objective), 1e-6);
+    }
+}
+
+#[test]
+fn cpu_agrees_with_the_reference_in_f64() {
+    for case in cases() {
+        let objective = case.objective();
+        assert_same_curvature(&case, &cpu_f64(&objective), &reference(&objective));
+    }
+}
+
+#[test]
+fn cpu_agrees_with_the_reference_in_f32() {
+    for case in cases() {
+        let objective = case.objective();
+        assert_same_curvature(&case, &cpu_f32(&objective), &reference(&objective));
+    }
+}
+
+/// The bounds that users are promised, on a network of ordinary size: 1e-12 in f64, 1e-5 in f32.
+#[test]
+fn cpu_keeps_the_promised_accuracy() {
+    let case = Case { widths: vec![64, 96, 80, 10], activation: Activation::Silu, samples: 700, seed: 300, ..Case::default() };
+    let objective = case.objective();
+    let directions = case.directions(9);
+    let expected = product(&reference(&objective), &directions);
+    for (column, expected) in expected.chunks(objective.dim()).enumerate() {
+        let range = column * objective.dim()..(column + 1) * objective.dim();
+        let double = relative_error(&product(&cpu_f64(&objective), &directions)[range.clone()], expected);
+        let single = relative_error(&product(&cpu_f32(&objective), &directions)[range], expected);
+        assert!(double <= 1e-12, "f64: {double:e}");
+        assert!(single <= 1e-5, "f32: {single:e}");
+    }
+}
+
+/// The twin of the comparisons above: one weight of 10⁻³ more is seen.
+#[test]
+#[should_panic(expected = "of the product: [")]
+fn a_changed_parameter_is_noticed() {
+    let case = Case { seed: 9, ..Case::default() };
+    let mut parameters = case.objective().network().parameters();
+    parameters[17] += 1e-3;
+    assert_same_curvature(&case, &cpu_f32(&case.at(&parameters)), &reference(&case.objective()));
+}
+
+/// The twin of `assert_close` itself: one broken element among many.
+#[test]
+#[should_panic(expected = "[41] is")]
+fn a_broken_element_is_noticed() {
+    let expected = normal(100, 1);
+    let mut actual = expected.clone();
+    actual[41] += 1e-4;
+    assert_close("broken on purpose", &actual, &expected, 1e-5);
+}
+
+/// One linear layer with bias and the mean squared error: with X₁ = [X 1], H = 2/(N·C)·X₁ᵀX₁ for each output and nothing across.
+#[test]
+fn a_linear_network_has_the_closed_form_hessian() {
+    let (inputs, outputs, samples) = (5, 3, 21);
+    let case = Case { widths: vec![inputs, outputs], loss: Loss::Mse, samples, seed: 400, weight_decay: 0.25, ..Case::default() };
+    let objective = case.objective();
+    let x = |sample: usize, i: usize| if i < inputs { objective.inputs().at(sample * inputs + i) } else { 1.0 };
+    let v = case.directions(1);
+    // Parameter (o, i): a weight for i < inputs, else the bias.
+    let at = |o: usize, i: usize| if i < inputs { o * inputs + i } else { outputs * inputs + o };
+    let mut expected: Vec<f64> = v.iter().map(|v| 0.25 * v).collect();
+    for o in 0..outputs {
+        for i in 0..=inputs {
+            for j in 0..=inputs {
+                let gram: f64 = (0..samples).map(|sample| x(sample, i) * x(sample, j)).sum();
+                expected[at(o, i)] += 2.0 / (samples * outputs) as f64 * gram * v[at(o, j)];
+            }
+        }
+    }
+    assert_close("reference", &product(&reference(&objective), &v), &expected, 1e-14);
+    assert_close("cpu f64", &product(&cpu_f64(&objective), &v), &expected, 1e-14);
+    assert_close("cpu f32", &product(&cpu_f32(&objective), &v), &expected, 1e-6);
+}
+
+/// f = mean (w₂w₁x − y)²: gradient and Hessian of the two numbers by hand.
+#[test]
+fn a_product_of_two_numbers_has_the_hessian_made_by_hand() {
+    let case = Case {
+        widths: vec![1, 1, 1],
+        activation: Activation::Identity,
+        loss: Loss::Mse,
+        bias: false,
+        samples: 7,
+        seed: 401,
+        ..Case::default()
+    };
+    let objective = case.objective();
+    let (theta, v) = (objective.network().parameters(), case.directions(1));
+    let mean = |f: &dyn Fn(f64, f64) -> f64| (0..7).map(|s| f(objective.inputs().at(s), objective.target(s, 0))).sum::<f64>() / 7.0;
+    let (xx, xy) = (mean(&|x, _| x * x), mean(&|x, y| x * y));
+    let cross = 4.0 * theta[0] * theta[1] * xx - 2.0 * xy;
+    let h = [[2.0 * theta[1] * theta[1] * xx, cross], [cross, 2.0 * theta[0] * theta[0] * xx]];
+    let expected = h.map(|row| row[0] * v[0] + row[1] * v[1]);
+    assert_close("reference", &product(&reference(&objective), &v), &expected, 1e-14);
+    assert_close("cpu f64", &product(&cpu_f64(&objective), &v), &expected, 1e-14);
+    assert_close("cpu f32", &product(&cpu_f32(&objective), &v), &expected, 1e-6);
+}
+
+/// Bits of everything with pools of one, two and three threads; the layers are large enough for the products to be shared out.
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    fn bits<A: CurvatureOperator>(make: impl Fn(&Objective) -> A, case: &Case, columns: usize) -> Vec<u64> {
+        let operator = make(&case.objective());
+        let (loss, gradient) = loss_and_gradient(&operator);
+        let product = product(&operator, &case.directions(columns));
+        product.iter().chain(&gradient).chain([&loss]).map(|x| x.to_bits()).collect()
+    }
+    let case = Case { widths: vec![130, 200, 150, 10], activation: Activation::Gelu, samples: 700, seed: 500, ..Case::default() };
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| [bits(cpu_f32, &case, 3), bits(cpu_f64, &case, 3), bits(reference, &case, 1)])
+    };
+    let one = with(1);
+    assert!(one == with(2), "two threads");
+    assert!(one == with(3), "three threads");
+}
+
+#[test]
+fn spaces_conform() {
+    space_conformance(reference);
+    space_conformance(cpu_f32);
+    space_conformance(cpu_f64);
+}
+
+#[test]
+fn backends_say_what_they_are() {
+    let objective = Case::default().objective();
+    let (reference, single) = (reference(&objective), cpu_f32(&objective));
+    assert_eq!((reference.info().kind.as_str(), reference.info().adapter), ("reference", None));
+    assert_eq!((single.info().kind.as_str(), single.info().threads), ("cpu", rayon::current_num_threads()));
+    assert!(single.info().adapter.unwrap().contains(&std::env::consts::ARCH.replace('_', "-")));
+    assert!(single.bytes() > 0 && reference.bytes() > 0);
+}

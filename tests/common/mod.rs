@@ -1,0 +1,206 @@
+//! What the tests of all backends share: random objectives, operators called with plain vectors, comparisons that report.
+#![allow(dead_code, clippy::allow_attributes, reason = "every test binary uses its own part")]
+
+pub(crate) mod conformance;
+
+use hesper::curvature::{CurvatureOperator, Inputs, Objective, Storage};
+use hesper::krylov::{Slot, VectorSpace};
+use hesper::model::{Activation, Layer, Loss, Network, Targets};
+use hesper::numeric::Precision;
+use hesper::rng::{self, Distribution};
+
+/// Standard normal numbers, the same for the same `seed`.
+pub(crate) fn normal(count: usize, seed: u64) -> Vec<f64> {
+    let mut values = vec![0.0; count];
+    rng::fill(Distribution::Gaussian, seed, 0, &mut values);
+    values
+}
+
+/// A network and its data, all random.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) widths: Vec<usize>,
+    pub(crate) activation: Activation,
+    pub(crate) output_activation: Activation,
+    pub(crate) loss: Loss,
+    pub(crate) bias: bool,
+    pub(crate) samples: usize,
+    pub(crate) weight_decay: f64,
+    pub(crate) seed: u64,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            widths: vec![5, 7, 3],
+            activation: Activation::Tanh,
+            output_activation: Activation::Identity,
+            loss: Loss::CrossEntropy,
+            bias: true,
+            samples: 11,
+            weight_decay: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+impl Case {
+    /// The objective at the random parameters.
+    pub(crate) fn objective(&self) -> Objective {
+        let depth = self.widths.len() - 1;
+        let layers = self.widths.windows(2).enumerate().map(|(l, widths)| {
+            let (inputs, outputs) = (widths[0], widths[1]);
+            let scale = (inputs as f64).sqrt().recip();
+            let draw = |count, stream| normal(count, 1000 * self.seed + 10 * l as u64 + stream);
+            Layer {
+                inputs,
+                outputs,
+                weight: draw(inputs * outputs, 1).iter().map(|w| 1.5 * scale * w).collect(),
+                bias: self.bias.then(|| draw(outputs, 2).iter().map(|b| 0.3 * b).collect()),
+                activation: if l + 1 == depth { self.output_activation } else { self.activation },
+            }
+        });
+        self.objective_of(Network::new(layers.collect()).unwrap())
+    }
+
+    /// The objective of this case's data at other parameters.
+    pub(crate) fn at(&self, parameters: &[f64]) -> Objective {
+        let network = self.objective().network().clone();
+        let layout = network.layout();
+        let layers = network.layers().iter().zip(layout.layers()).map(|(layer, range)| Layer {
+            weight: parameters[range.weight.clone()].to_vec(),
+            bias: range.bias.clone().map(|bias| parameters[bias].to_vec()),
+            ..layer.clone()
+        });
+        self.objective_of(Network::new(layers.collect()).unwrap())
+    }
+
+    fn objective_of(&self, network: Network) -> Objective {
+        let (inputs, outputs) = (self.widths[0], self.widths[self.widths.len() - 1]);
+        let x = Inputs::new(Storage::F64(normal(self.samples * inputs, 1000 * self.seed + 900)), inputs, 1.0).unwrap();
+        let y = normal(self.samples * outputs, 1000 * self.seed + 901);
+        let targets = match self.loss {
+            Loss::CrossEntropy => Targets::Classes(y.chunks(outputs).map(class).collect()),
+            Loss::BceWithLogits => Targets::Values(y.iter().map(|y| f64::from(u8::from(*y > 0.0))).collect()),
+            _ => Targets::Values(y),
+        };
+        Objective::new(network, self.loss, self.weight_decay, x, targets).unwrap()
+    }
+
+    /// Random directions, one column after another.
+    pub(crate) fn directions(&self, columns: usize) -> Vec<f64> {
+        normal(self.objective().dim() * columns, 1000 * self.seed + 902)
+    }
+}
+
+/// The index of the largest of a sample's random scores.
+fn class(scores: &[f64]) -> u32 {
+    let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
+    u32::try_from(best).unwrap()
+}
+
+/// Every activation, loss, depth, with and without bias and weight decay, at ragged widths and sample counts.
+pub(crate) fn cases() -> Vec<Case> {
+    let shapes: [(&[usize], usize); 6] =
+        [(&[17, 1], 13), (&[3, 17, 4], 1), (&[8, 5, 9, 2], 37), (&[1, 3, 17, 5, 3], 29), (&[33, 65, 10], 263), (&[4, 3, 3, 3, 6], 520)];
+    let mut cases = Vec::new();
+    for (index, activation) in Activation::ALL.into_iter().enumerate() {
+        for (turn, loss) in Loss::ALL.into_iter().enumerate() {
+            let number = index * Loss::ALL.len() + turn;
+            let (widths, samples) = shapes[number % shapes.len()];
+            cases.push(Case {
+                widths: widths.to_vec(),
+                activation,
+                loss,
+                bias: number % 4 != 1,
+                samples,
+                weight_decay: if number.is_multiple_of(3) { 0.05 } else { 0.0 },
+                seed: number as u64 + 1,
+                ..Case::default()
+            });
+        }
+    }
+    // Every activation on the outputs, and every shape with every loss.
+    cases.extend(Activation::ALL.into_iter().enumerate().map(|(turn, output_activation)| Case {
+        output_activation,
+        loss: Loss::ALL[turn % 3],
+        seed: 100 + turn as u64,
+        ..Case::default()
+    }));
+    for (turn, loss) in Loss::ALL.into_iter().enumerate() {
+        for (number, (widths, samples)) in shapes.into_iter().enumerate() {
+            let activation = Activation::ALL[(5 * turn + number) % 10];
+            let (bias, seed) = ((turn + number) % 2 == 0, (200 + 10 * turn + number) as u64);
+            cases.push(Case { widths: widths.to_vec(), activation, loss, bias, samples, seed, ..Case::default() });
+        }
+    }
+    cases
+}
+
+/// A x for the columns of `x`.
+pub(crate) fn product<A: CurvatureOperator>(operator: &A, x: &[f64]) -> Vec<f64> {
+    let space = operator.space();
+    let columns = x.len() / space.dim();
+    let (mut block, mut result) = (space.block(columns).unwrap(), space.block(columns).unwrap());
+    space.upload(x, &mut block).unwrap();
+    operator.apply(&block, &mut result).unwrap();
+    space.download(&result).unwrap()
+}
+
+/// f and ∇f.
+pub(crate) fn loss_and_gradient<A: CurvatureOperator>(operator: &A) -> (f64, Vec<f64>) {
+    let space = operator.space();
+    let (mut gradient, mut s) = (space.block(1).unwrap(), space.scalars(2, 1).unwrap());
+    operator.loss_and_gradient(&mut gradient, &mut s, Slot(1)).unwrap();
+    (space.read(&s).unwrap()[1], space.download(&gradient).unwrap())
+}
+
+/// By how much a result in `precision` may differ from float64's, relative to the largest element.
+///
+/// Each of a product's 3L passes sums products of at most K terms: rounding errors of ε/2 that add up like a random walk, √K·ε/2 each
+/// pass, and those of the passes add. A factor 8 covers the largest of many elements (four standard deviations) and terms larger than
+/// their sum (two).
+pub(crate) fn tolerance(objective: &Objective, precision: Precision) -> f64 {
+    let layers = objective.network().layers();
+    let longest = layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap().max(objective.samples());
+    let passes = 3 * layers.len();
+    8.0 * passes as f64 * (longest as f64).sqrt() * precision.epsilon() / 2.0
+}
+
+/// Holds `actual` against `expected`: the largest difference relative to the largest element expected.
+pub(crate) fn assert_close(what: &str, actual: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len(), "{what}: length");
+    let scale = expected.iter().fold(f64::MIN_POSITIVE, |scale, x| scale.max(x.abs()));
+    let error = |at: usize| (actual[at] - expected[at]).abs() / scale;
+    let worst = (0..actual.len()).max_by(|&a, &b| error(a).total_cmp(&error(b))).unwrap();
+    assert!(
+        error(worst) <= tolerance,
+        "{what}: [{worst}] is {:e}, expected {:e}: relative to the largest, {scale:e}, off by {:e}, allowed {tolerance:e}",
+        actual[worst],
+        expected[worst],
+        error(worst)
+    );
+}
+
+/// ‖actual − expected‖/‖expected‖.
+pub(crate) fn relative_error(actual: &[f64], expected: &[f64]) -> f64 {
+    let squared: f64 = actual.iter().zip(expected).map(|(a, e)| (a - e) * (a - e)).sum();
+    (squared / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+/// Holds product, loss and gradient of `operator` against those of `truth`, several columns at once.
+pub(crate) fn assert_same_curvature<A: CurvatureOperator, R: CurvatureOperator>(case: &Case, operator: &A, truth: &R) {
+    let objective = case.objective();
+    let tolerance = tolerance(&objective, operator.space().precision());
+    for columns in [1, 3] {
+        let directions = case.directions(columns);
+        let (actual, expected) = (product(operator, &directions), product(truth, &directions));
+        for (column, (actual, expected)) in actual.chunks(objective.dim()).zip(expected.chunks(objective.dim())).enumerate() {
+            assert_close(&format!("{case:?}: column {column} of {columns} of the product"), actual, expected, tolerance);
+        }
+    }
+    let ((loss, gradient), (expected_loss, expected_gradient)) = (loss_and_gradient(operator), loss_and_gradient(truth));
+    assert_close(&format!("{case:?}: loss"), &[loss], &[expected_loss], tolerance);
+    assert_close(&format!("{case:?}: gradient"), &gradient, &expected_gradient, tolerance);
+    assert_eq!(operator.products(), 4, "products with single vectors");
+}
