@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: parse, run, exit. Everything it does is in the library, under [`hesper::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hesper::cli::main()
+}

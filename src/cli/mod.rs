@@ -1,1 +1,77 @@
-//! cli
+//! The command line: one file a command or a group of commands, the flags that they share in `args`.
+//!
+//! Every command does the same in the same order: probe where the result goes, build a problem from the files, let the library
+//! compute, write. All that can be wrong with flags, paths and files is found before the first product.
+
+mod args;
+mod bench;
+mod eigs;
+mod exit;
+mod hvp;
+mod output;
+mod problem;
+mod progress;
+mod reporter;
+mod spectrum;
+mod synthetic;
+mod trace;
+mod usage;
+mod validate;
+mod values;
+mod vectors;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Hessian spectra of dense networks, with error bars
+///
+/// How curved is the loss of a trained network? hesper finds the extreme eigenvalues, the trace, the density and the negative share
+/// of the loss Hessian, on a GPU or on the CPU. Without --model and --data it works on a digits network that is built in.
+///
+/// Exit code: 0 done; 1 done, but the accuracy asked for was not reached (the result is written and says so); 2 error.
+#[derive(Debug, Parser)]
+#[command(name = "hesper", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Spectrum(spectrum::SpectrumArgs),
+    Eigs(eigs::EigsArgs),
+    Trace(trace::TraceArgs),
+    Density(spectrum::DensityCommandArgs),
+    Hvp(hvp::HvpArgs),
+    Validate(validate::ValidateArgs),
+    Bench(bench::BenchArgs),
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::answer(&error),
+    };
+    let outcome = match &cli.command {
+        Command::Spectrum(args) => spectrum::run(args),
+        Command::Eigs(args) => eigs::run(args),
+        Command::Trace(args) => trace::run(args),
+        Command::Density(args) => spectrum::run_density(args),
+        Command::Hvp(args) => hvp::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Bench(args) => bench::run(args),
+    };
+    outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,149 @@
+//! The flags that several commands share. Each group becomes one value of the library in one place.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::values::{self, ActivationList};
+use crate::backend::BackendKind;
+use crate::estimate::DensityOptions;
+use crate::job::SpectrumOptions;
+use crate::krylov::Reorthogonalization;
+use crate::model::{Activation, Loss};
+use crate::numeric::Precision;
+
+/// The network, the data and the loss.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Problem (without --model and --data: digits, built in)")]
+pub(super) struct ProblemArgs {
+    /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...)
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<PathBuf>,
+    /// Data: .npz or .safetensors with x and y, or .csv
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["x", "y"])]
+    pub(super) data: Option<PathBuf>,
+    /// Inputs alone: .npy or IDX, also .gz
+    #[arg(long, value_name = "FILE")]
+    pub(super) x: Option<PathBuf>,
+    /// Targets alone: .npy or IDX, also .gz
+    #[arg(long, value_name = "FILE", requires = "x")]
+    pub(super) y: Option<PathBuf>,
+    /// Multiplies x; for images in bytes 0.00392156862745098
+    #[arg(long, value_name = "S", value_parser = values::finite, allow_negative_numbers = true)]
+    pub(super) x_scale: Option<f64>,
+    /// Takes the first N samples only
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) samples: Option<usize>,
+    /// Takes the inputs as targets: an autoencoder
+    #[arg(long, value_enum, value_name = "x")]
+    pub(super) target: Option<Target>,
+    /// cross-entropy, mse or bce-with-logits, reduced as in PyTorch [default: what the model file says]
+    #[arg(long)]
+    pub(super) loss: Option<Loss>,
+    /// Adds (L/2)·‖θ‖² over all parameters
+    #[arg(long, value_name = "L", default_value_t = 0.0, value_parser = values::finite, allow_negative_numbers = true)]
+    pub(super) weight_decay: f64,
+    /// Of all hidden layers, or a comma list with one a layer: relu, leaky-relu, elu, gelu, gelu-tanh, silu, tanh, sigmoid,
+    /// softplus, identity [default: what the model file says]
+    #[arg(long, value_name = "NAME", value_parser = values::activations)]
+    pub(super) activation: Option<ActivationList>,
+    /// Of the last layer [default: what the model file says, else identity]
+    #[arg(long, value_name = "NAME")]
+    pub(super) output_activation: Option<Activation>,
+}
+
+/// What takes the place of y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Target {
+    /// The inputs.
+    X,
+}
+
+/// Where and how to compute.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Device")]
+pub(super) struct DeviceArgs {
+    /// auto, gpu, cpu or reference; auto takes a hardware GPU if there is one, else the cpu
+    #[arg(long, default_value_t)]
+    pub(super) backend: BackendKind,
+    /// A GPU by part of its name or by its index in `hesper adapters`
+    #[arg(long, value_name = "NAME-OR-INDEX")]
+    pub(super) adapter: Option<String>,
+    /// f32, or f64 on the cpu; the reference is always f64
+    #[arg(long)]
+    pub(super) precision: Option<Precision>,
+    /// Threads of the cpu [default: all]
+    #[arg(long, value_name = "T", value_parser = values::count)]
+    pub(super) threads: Option<usize>,
+    /// The most memory to use, such as 2GiB or 500MB
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub(super) memory_budget: Option<u64>,
+}
+
+/// What a command says, and where.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(super) struct ReportArgs {
+    /// Writes the result as JSON; - for standard output, in place of the table
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Prints neither table nor progress
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+/// A folder for all files of a command that has several.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(super) struct FolderArgs {
+    /// Writes all result files into a folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// The random starts and the Lanczos runs from them.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Method")]
+pub(super) struct LanczosArgs {
+    /// Random probes; the spread over them is the error bar
+    #[arg(long, value_name = "P", value_parser = values::count, default_value_t = SpectrumOptions::default().probes)]
+    pub(super) probes: usize,
+    /// Lanczos steps of each probe
+    #[arg(long, value_name = "M", value_parser = values::count, default_value_t = SpectrumOptions::default().steps)]
+    pub(super) steps: usize,
+    /// full keeps all vectors orthogonal; none keeps three vectors and sees copies of converged eigenvalues
+    #[arg(long, value_name = "HOW", value_parser = values::reorthogonalization, default_value = "full")]
+    pub(super) reorthogonalize: Reorthogonalization,
+    /// Probes that run at once; the result does not depend on it [default: as many as the memory holds]
+    #[arg(long, value_name = "B", value_parser = values::count)]
+    pub(super) columns: Option<usize>,
+    #[command(flatten)]
+    pub(super) seed: SeedArgs,
+}
+
+/// The seed.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Method")]
+pub(super) struct SeedArgs {
+    /// Of the random probes: the same seed gives the same result
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+/// The density's grid and kernel.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Method")]
+pub(super) struct DensityArgs {
+    /// Standard deviation of the Gaussian kernel [default: what the Lanczos steps resolve]
+    #[arg(long, value_name = "S", value_parser = values::positive)]
+    pub(super) sigma: Option<f64>,
+    /// Grid points; more where sigma needs them
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = DensityOptions::default().points)]
+    pub(super) points: usize,
+}
+
+impl DensityArgs {
+    pub(super) fn options(&self) -> DensityOptions {
+        DensityOptions { points: self.points, sigma: self.sigma }
+    }
+}

@@ -1,0 +1,92 @@
+//! `hesper eigs`: extreme eigenpairs to a tolerance.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
+use super::exit::Outcome;
+use super::output::OutputFile;
+use super::problem::Problem;
+use super::progress::Bar;
+use super::reporter::Reporter;
+use super::values;
+use super::vectors::{NamedArray, write_npz};
+use crate::backend;
+use crate::curvature::Curvature;
+use crate::job::{Eigenvectors, EigsJob, EigsOptions, JobContext};
+use crate::numeric::Precision;
+use crate::report::table;
+
+/// Extreme eigenvalues to a tolerance, with eigenvectors if asked for
+///
+/// Exit code 1 where not all reach the tolerance within the steps.
+#[derive(Args, Debug)]
+pub(super) struct EigsArgs {
+    /// How many of the largest
+    #[arg(long, value_name = "K", default_value_t = EigsOptions::default().top, help_heading = "Method")]
+    top: usize,
+    /// How many of the smallest
+    #[arg(long, value_name = "K", default_value_t = EigsOptions::default().bottom, help_heading = "Method")]
+    bottom: usize,
+    /// Largest residual, relative to the largest magnitude [default: 1e-5 in f32, 1e-10 in f64]
+    #[arg(long, value_name = "T", value_parser = values::positive, help_heading = "Method")]
+    tol: Option<f64>,
+    /// The most Lanczos steps [default: 1000, or what the memory holds]
+    #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
+    max_steps: Option<usize>,
+    /// Writes values [k] and unit vectors [k, n] to a .npz file: the largest descending, then the smallest ascending
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    vectors: Option<PathBuf>,
+    #[command(flatten)]
+    seed: SeedArgs,
+    #[command(flatten)]
+    problem: ProblemArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
+    let reporter = Reporter::new("eigs", &args.report, args.folder.out.as_deref())?;
+    let vectors_file = args.vectors.as_deref().map(OutputFile::new).transpose()?;
+    let device = args.device.options()?;
+    let problem = Problem::load(&args.problem)?;
+    let options = EigsOptions {
+        top: args.top,
+        bottom: args.bottom,
+        tol: args.tol,
+        max_steps: args.max_steps,
+        seed: args.seed.seed,
+        vectors: vectors_file.is_some(),
+        memory_budget: args.device.memory_budget,
+    };
+    let bar = Bar::new(&args.report);
+    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let job = EigsJob { context: &context, options: &options };
+    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    drop(bar);
+    if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
+        write_vectors(&file, eigenvectors, result.header.backend.precision)?;
+    }
+    reporter.finish(&result, |out| table::eigs(out, &result))?;
+    Ok(Outcome::of(result.accuracy_reached))
+}
+
+fn write_vectors(file: &OutputFile, eigenvectors: &Eigenvectors, precision: Precision) -> Result<()> {
+    let Eigenvectors { values, vectors, dim } = eigenvectors;
+    let (count, dim) = (values.len() as u64, *dim as u64);
+    file.write(|file| {
+        write_npz(
+            file,
+            &[
+                NamedArray { name: "values", shape: &[count], values, precision: Precision::F64 },
+                NamedArray { name: "vectors", shape: &[count, dim], values: vectors, precision },
+            ],
+        )
+    })
+}

@@ -1,0 +1,74 @@
+//! `hesper hvp`: exact products with the user's own vectors.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::args::{DeviceArgs, ProblemArgs, ReportArgs};
+use super::exit::Outcome;
+use super::output::OutputFile;
+use super::problem::Problem;
+use super::progress::Bar;
+use super::reporter::Reporter;
+use super::vectors::write_npy;
+use crate::backend;
+use crate::curvature::Curvature;
+use crate::data::load_array;
+use crate::job::{HvpJob, HvpOptions, JobContext};
+use crate::report::table;
+
+/// Exact products of the Hessian with given vectors
+///
+/// Parameters are in the order of torch's parameters_to_vector: layer by layer, weight row by row, then bias. The result has the
+/// shape of the input and the precision of the backend.
+#[derive(Args, Debug)]
+pub(super) struct HvpArgs {
+    /// Vectors: .npy, [n] or [k, n]
+    #[arg(long, value_name = "FILE")]
+    vector: PathBuf,
+    /// Where the products go: .npy
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    problem: ProblemArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    report: ReportArgs,
+}
+
+pub(super) fn run(args: &HvpArgs) -> Result<Outcome> {
+    let reporter = Reporter::new("hvp", &args.report, None)?;
+    let out = OutputFile::new(&args.out)?;
+    let device = args.device.options()?;
+    let problem = Problem::load(&args.problem)?;
+    let (shape, vectors) = load_vectors(&args.vector, problem.objective.dim())?;
+    let options = HvpOptions { memory_budget: args.device.memory_budget, ..HvpOptions::default() };
+    let bar = Bar::new(&args.report);
+    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let job = HvpJob { context: &context, options: &options, vectors: &vectors };
+    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    drop(bar);
+    out.write(|file| write_npy(file, &shape, &result.products, result.header.backend.precision))?;
+    reporter.finish(&result, |out| table::hvp(out, &result))?;
+    Ok(Outcome::Done)
+}
+
+/// The shape of the file's array, and its numbers; errors name the file, which the job does not know.
+fn load_vectors(path: &Path, dim: usize) -> Result<(Vec<u64>, Vec<f64>)> {
+    let array = load_array(path)?;
+    let name = path.display();
+    if !matches!(array.shape[..], [n] | [_, n] if n == dim) {
+        bail!("{name}: has shape {:?}, but the network has {dim} parameters: give [{dim}] or [k, {dim}]", array.shape);
+    }
+    let shape = array.shape.iter().map(|&extent| extent as u64).collect();
+    let values = array.values.into_f64();
+    if values.is_empty() {
+        bail!("{name}: has shape {:?}: at least one vector is needed", array.shape);
+    }
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        bail!("{name}: element {} of vector {} is {}: every element must be finite", at % dim, at / dim, values[at]);
+    }
+    Ok((shape, values))
+}

@@ -1,0 +1,110 @@
+//! Parsers for the values of flags, where the type's own `FromStr` is not enough.
+
+use crate::krylov::Reorthogonalization;
+use crate::model::Activation;
+
+/// One activation for all hidden layers, or one for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ActivationList(pub(super) Vec<Activation>);
+
+/// `tanh`, or `relu,relu,tanh`.
+pub(super) fn activations(text: &str) -> Result<ActivationList, String> {
+    text.split(',').map(|name| name.trim().parse()).collect::<Result<_, _>>().map(ActivationList)
+}
+
+/// A finite number above zero.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    finite(text).and_then(|value| if value > 0.0 { Ok(value) } else { Err("must be above 0".into()) })
+}
+
+/// A finite number.
+pub(super) fn finite(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
+    if value.is_finite() { Ok(value) } else { Err("must be finite".into()) }
+}
+
+/// A count of at least one.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("is not a count such as 16".into()),
+    }
+}
+
+/// The widths of a network, input first: `784-512-512-10`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape(pub(super) Vec<usize>);
+
+/// `784-512-512-10`.
+pub(super) fn shape(text: &str) -> Result<Shape, String> {
+    let widths = text.split('-').map(count).collect::<Result<Vec<_>, _>>();
+    match widths {
+        Ok(widths) if widths.len() >= 2 => Ok(Shape(widths)),
+        _ => Err("widths of at least an input and an output, such as 784-512-512-10".into()),
+    }
+}
+
+/// `full` or `none`.
+pub(super) fn reorthogonalization(text: &str) -> Result<Reorthogonalization, String> {
+    match text {
+        "full" => Ok(Reorthogonalization::Full),
+        "none" => Ok(Reorthogonalization::None),
+        _ => Err("full or none".into()),
+    }
+}
+
+/// A number of bytes with an optional unit: `2GiB`, `500MB`, `1.5G` (decimal) or plain bytes.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie between 1 and 2⁶³")]
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("unknown unit '{unit}': one of B, KB, MB, GB, TB, KiB, MiB, GiB, TiB")),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if (1.0..9.2e18).contains(&(number * factor)) => Ok((number * factor) as u64),
+        _ => Err("is not a size such as 2GiB or 500MB".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_decimal_and_binary_units() {
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert_eq!(size("500MB"), Ok(500_000_000));
+        assert_eq!(size("1.5 k"), Ok(1500));
+        assert_eq!(size("4096"), Ok(4096));
+        for wrong in ["", "GiB", "-1MB", "0", "nan", "1e400", "3 parsecs"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn activation_lists_name_the_choices() {
+        assert_eq!(activations("relu, tanh"), Ok(ActivationList(vec![Activation::Relu, Activation::Tanh])));
+        assert!(activations("swish").unwrap_err().contains("silu"));
+    }
+
+    #[test]
+    fn shapes_and_numbers_are_checked() {
+        assert_eq!(shape("784-512-10"), Ok(Shape(vec![784, 512, 10])));
+        for wrong in ["784", "784-0-10", "784x10", "-3"] {
+            assert!(shape(wrong).is_err(), "{wrong}");
+        }
+        assert!(positive("0").is_err() && positive("inf").is_err() && positive("1e-4").is_ok());
+        assert!(count("0").is_err() && count("3").is_ok());
+    }
+}

@@ -1,0 +1,16 @@
+//! Tables for a terminal: at most 80 columns where the names allow, no colour, one function a command.
+
+mod bench;
+mod eigs;
+mod hvp;
+mod parts;
+mod spectrum;
+mod trace;
+mod validate;
+
+pub use bench::bench;
+pub use eigs::eigs;
+pub use hvp::hvp;
+pub use spectrum::{density, spectrum};
+pub use trace::trace;
+pub use validate::validate;

@@ -1,0 +1,128 @@
+//! The parts that several tables share.
+
+use std::io::{self, Write};
+
+use crate::estimate::{Density, Estimate};
+use crate::job::{Eigenvalue, Eigenvalues, Header, Stats};
+use crate::numeric::Precision;
+use crate::report::histogram;
+use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
+
+/// Width of the labels of a table's lines.
+pub(super) const LABEL: usize = 18;
+
+/// What was examined, under which loss, by what.
+pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
+    let Header { model, data, loss, backend, operator, .. } = header;
+    line(out, "model", &format!("{}, {} parameters", layers(header), count(model.parameters)))?;
+    line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
+    let decay = if loss.weight_decay == 0.0 { String::new() } else { format!(", weight decay {}", loss.weight_decay) };
+    line(out, "loss", &format!("{} = {}, gradient norm {}{decay}", loss.kind, plain(loss.value), plain(loss.gradient_norm)))?;
+    let mut device = vec![format!("{} {}", backend.kind, backend.precision)];
+    device.extend(backend.adapter.clone());
+    device.extend(backend.driver.clone());
+    if backend.kind != "gpu" {
+        device.push(format!("{} {}", backend.threads, if backend.threads == 1 { "thread" } else { "threads" }));
+    }
+    line(out, "backend", &device.join(", "))?;
+    line(out, "operator", &operator.to_string())?;
+    writeln!(out)
+}
+
+/// `64-64-10 tanh`; an output activation is named where it is not the identity.
+fn layers(header: &Header) -> String {
+    let layers = &header.model.layers;
+    let mut widths: Vec<_> = layers.first().map(|layer| layer.r#in.to_string()).into_iter().collect();
+    widths.extend(layers.iter().map(|layer| layer.out.to_string()));
+    let Some((last, hidden)) = layers.split_last() else { return widths.join("-") };
+    let mut activations: Vec<_> = hidden.iter().map(|layer| layer.activation.as_str()).collect();
+    if activations.windows(2).all(|pair| pair[0] == pair[1]) {
+        activations.truncate(1);
+    }
+    let output = if last.activation == "identity" { String::new() } else { format!(", {} output", last.activation) };
+    format!("{} {}{output}", widths.join("-"), activations.join(",")).trim_end().to_owned()
+}
+
+/// One labelled line.
+pub(super) fn line(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "{label:<LABEL$}{text}")
+}
+
+/// Both ends of the spectrum side by side.
+///
+/// A bar is the residual, or the rounding of `precision` at the largest magnitude where that is more: the JSON has the residuals as
+/// they are, but digits beyond it would be noise.
+pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues, precision: Precision) -> io::Result<()> {
+    const WIDTH: usize = 31;
+    let Eigenvalues { largest, smallest } = eigenvalues;
+    if largest.is_empty() && smallest.is_empty() {
+        return Ok(());
+    }
+    let scale = largest.iter().chain(smallest).fold(0.0, |scale: f64, eigenvalue| scale.max(eigenvalue.value.abs()));
+    let rounding = precision.epsilon() * scale;
+    let titles = [("largest", largest), ("smallest", smallest)].map(|(title, values)| if values.is_empty() { "" } else { title });
+    writeln!(out, "{}", format!("{:<LABEL$}{:<WIDTH$}{}", "eigenvalues", titles[0], titles[1]).trim_end())?;
+    for rank in 0..largest.len().max(smallest.len()) {
+        let cell = |values: &[Eigenvalue]| values.get(rank).map_or_else(String::new, |value| eigenvalue(value, rounding));
+        writeln!(out, "{}", format!("{:>6}{:<12}{:<WIDTH$}{}", rank + 1, "", cell(largest), cell(smallest)).trim_end())?;
+    }
+    if eigenvalues.unconverged() > 0 {
+        writeln!(out, "{:<LABEL$}* not converged", "")?;
+    }
+    Ok(())
+}
+
+/// The value to its bar's digits; a star where it is not converged.
+fn eigenvalue(eigenvalue: &Eigenvalue, rounding: f64) -> String {
+    let Eigenvalue { value, residual, converged, .. } = eigenvalue;
+    format!("{}{}", with_bar(*value, residual.max(rounding)), if *converged { "" } else { " *" })
+}
+
+/// Mean ± standard error and the confidence interval.
+pub(super) fn estimate(estimate: &Estimate) -> String {
+    match (estimate.std_error, estimate.ci95) {
+        (Some(error), Some([low, high])) => {
+            format!("{} (95%: {} to {})", with_bar(estimate.mean, error), rounded(low, error), rounded(high, error))
+        }
+        _ => format!("{} (one probe: no error bar)", plain(estimate.mean)),
+    }
+}
+
+/// ‖H‖_F from the estimate of its square, with the error that follows to first order.
+pub(super) fn frobenius_norm(squared: &Estimate) -> String {
+    let norm = squared.mean.max(0.0).sqrt();
+    match squared.std_error {
+        Some(error) if norm > 0.0 => with_bar(norm, error / (2.0 * norm)),
+        _ => plain(norm),
+    }
+}
+
+/// A share in per cent with its bounds.
+pub(super) fn share(mean: f64, lower: f64, upper: f64) -> String {
+    format!("{:.1}% (between {:.1}% and {:.1}%)", 100.0 * mean, 100.0 * lower, 100.0 * upper)
+}
+
+/// The density as a chart.
+pub(super) fn density(out: &mut dyn Write, density: &Density, dim: usize) -> io::Result<()> {
+    let lines = histogram(&density.grid, &density.density, dim);
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "eigenvalues in each 64th of the range (log scale), smoothed with sigma {}", magnitude(density.sigma))?;
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out)
+}
+
+/// What it took.
+pub(super) fn stats(out: &mut dyn Write, stats: &Stats) -> io::Result<()> {
+    let hvps = usize::try_from(stats.hvps).unwrap_or(usize::MAX);
+    let readbacks = if stats.readbacks == 0 { String::new() } else { format!(", {} readbacks", stats.readbacks) };
+    line(out, "took", &format!("{} products in {}{readbacks}", count(hvps), seconds(stats.seconds.total)))
+}
+
+/// What the reader should know.
+pub(super) fn warnings(out: &mut dyn Write, warnings: &[String]) -> io::Result<()> {
+    warnings.iter().try_for_each(|warning| line(out, "warning", warning))
+}

@@ -1,0 +1,267 @@
+//! Every command on the embedded digits: what it prints, what it writes, how it ends.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::program::{files, fixture, hesper, hesper_ends, json, npy, read_npy};
+
+const CPU: &[&str] = &["--backend", "cpu"];
+
+/// A small piece of the embedded data: quick, and real.
+const SMALL: &[&str] = &["--backend", "cpu", "--samples", "200"];
+
+fn run_in_new_folder(args: &[&str]) -> Value {
+    json(tempfile::tempdir().unwrap().path(), args)
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}")).iter().map(number).collect()
+}
+
+/// What every result on a problem has.
+fn check_header(report: &Value, schema: &str, backend: &str, samples: u64) {
+    assert_eq!(report["schema"], schema);
+    assert_eq!(report["model"]["parameters"], 8970);
+    assert_eq!(report["model"]["layers"][0], serde_json::json!({ "in": 64, "out": 64, "activation": "tanh", "bias": true }));
+    assert_eq!(report["data"]["samples"], samples);
+    assert!(report["data"]["source"].as_str().unwrap().contains("digits"));
+    assert_eq!(report["loss"]["kind"], "cross-entropy");
+    assert!(number(&report["loss"]["value"]) > 0.0 && number(&report["loss"]["gradient_norm"]) > 0.0);
+    assert_eq!(report["loss"]["weight_decay"], 0.0);
+    assert_eq!(report["backend"]["kind"], backend);
+    assert_eq!(report["operator"], "hessian");
+    assert!(number(&report["stats"]["hvps"]) > 0.0 && number(&report["stats"]["seconds"]["total"]) > 0.0);
+    assert!(report["stats"]["readbacks"].is_u64());
+}
+
+#[test]
+fn spectrum_follows_the_schema_on_each_backend() {
+    for (backend, precision) in [("cpu", "f32"), ("reference", "f64")] {
+        let args = ["spectrum", "--backend", backend, "--samples", "100", "--probes", "3", "--steps", "12", "--top", "2", "--bottom", "1"];
+        let report = run_in_new_folder(&args);
+        check_header(&report, "hesper.spectrum/1", backend, 100);
+        assert_eq!(report["backend"]["precision"], precision);
+        let largest = report["eigenvalues"]["largest"].as_array().unwrap();
+        assert_eq!((largest.len(), report["eigenvalues"]["smallest"].as_array().unwrap().len()), (2, 1));
+        assert!(number(&largest[0]["value"]) >= number(&largest[1]["value"]) && number(&largest[0]["residual"]) >= 0.0);
+        assert!(largest[0]["converged"].is_boolean());
+        assert_eq!(numbers(&report["trace"]["samples"]).len(), 3);
+        let interval = numbers(&report["trace"]["ci95"]);
+        assert!(interval[0] < number(&report["trace"]["mean"]) && number(&report["trace"]["mean"]) < interval[1]);
+        assert!(number(&report["frobenius_squared"]["mean"]) > 0.0 && number(&report["frobenius_squared"]["std_error"]) > 0.0);
+        let probes = report["probes"].as_array().unwrap();
+        assert_eq!(probes.len(), 3);
+        assert!(probes.iter().all(|probe| (numbers(&probe["weights"]).iter().sum::<f64>() - 1.0).abs() < 1e-9));
+        let share = ["lower", "mean", "upper"].map(|field| number(&report["negative_share"][field]));
+        assert!(0.0 <= share[0] && share[0] <= share[1] && share[1] <= share[2] && share[2] <= 1.0);
+        assert!(number(&report["max_stable_learning_rate"]["value"]) > 0.0);
+        assert!(report["warnings"].is_array());
+        check_density(&report["density"]);
+    }
+}
+
+/// One curve of unit mass between its bounds.
+fn check_density(density: &Value) {
+    let [grid, values, lower, upper] = ["grid", "density", "cdf_lower", "cdf_upper"].map(|field| numbers(&density[field]));
+    assert_eq!(numbers(&density["std_error"]).len(), grid.len());
+    assert!(number(&density["sigma"]) > 0.0);
+    let mass: f64 = (1..grid.len()).map(|i| 0.5 * (values[i] + values[i - 1]) * (grid[i] - grid[i - 1])).sum();
+    assert!((mass - 1.0).abs() < 1e-6, "{mass}");
+    assert!(lower.iter().zip(&upper).all(|(lower, upper)| 0.0 <= *lower && lower <= upper && *upper <= 1.0));
+}
+
+#[test]
+fn one_seed_gives_one_result_whatever_the_threads() {
+    let run = |more: &[&str]| {
+        let base = ["spectrum", "--backend", "cpu", "--samples", "300", "--probes", "4", "--steps", "20"];
+        let mut report = run_in_new_folder(&[&base[..], more].concat());
+        report["stats"]["seconds"] = Value::Null;
+        report["backend"]["threads"] = Value::Null;
+        report
+    };
+    let base = run(&["--seed", "5"]);
+    assert_eq!(base, run(&["--seed", "5"]));
+    assert_eq!(base, run(&["--seed", "5", "--threads", "1"]));
+    assert_ne!(base["trace"], run(&["--seed", "6"])["trace"]);
+}
+
+#[test]
+fn out_holds_all_files_of_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--probes", "2", "--steps", "10", "--out", "new/results", "--quiet"];
+    let printed = hesper_ends(folder.path(), &[&["spectrum"], SMALL, &args].concat(), 0);
+    assert_eq!(printed, "");
+    let results = folder.path().join("new/results");
+    assert_eq!(files(&results), ["density.csv", "spectrum.json"]);
+    let report: Value = serde_json::from_slice(&fs::read(results.join("spectrum.json")).unwrap()).unwrap();
+    let text = fs::read_to_string(results.join("density.csv")).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("grid,density,std_error,cdf_lower,cdf_upper"));
+    assert_eq!(lines.count(), report["density"]["grid"].as_array().unwrap().len());
+    hesper_ends(folder.path(), &[&["density"], SMALL, &args].concat(), 0);
+    assert_eq!(files(&results), ["density.csv", "density.json", "spectrum.json"]);
+}
+
+#[test]
+fn tables_have_the_numbers_and_fit_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("v.npy"), npy(&[8970], &[0.5_f64; 8970])).unwrap();
+    for (args, words) in [
+        (&["spectrum", "--probes", "3", "--steps", "30"][..], &["largest", "trace", "Frobenius", "negative share", "█", "2/max"][..]),
+        (&["eigs", "--top", "2", "--bottom", "0", "--tol", "1e-3"], &["largest", "Lanczos steps", "±"]),
+        (&["trace", "--probes", "4"], &["trace", "95%"]),
+        (&["density", "--probes", "2", "--steps", "10"], &["█", "sigma"]),
+        (&["hvp", "--vector", "v.npy", "--out", "hv.npy"], &["v'H v"]),
+        (&["validate", "--probes", "2", "--steps", "4"], &["verdict", "passed", "alpha 1"]),
+        (&["bench", "--shape", "8-16-4", "--runs", "3"], &["8-16-4 relu", "Gflop/s", "median"]),
+    ] {
+        let table = hesper_ends(folder.path(), &[args, SMALL].concat(), 0);
+        for word in words {
+            assert!(table.contains(word), "{args:?}: no '{word}' in\n{table}");
+        }
+        // Sentences are not broken.
+        let lines = table.lines().filter(|line| !line.starts_with("warning") && !line.contains("  ok  "));
+        let widest = lines.map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= 80, "{args:?}: {widest} columns\n{table}");
+    }
+}
+
+#[test]
+fn eigenvectors_satisfy_the_eigenvalue_equation() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["eigs", "--top", "2", "--bottom", "1", "--tol", "1e-6", "--vectors", "pairs.npz", "--precision", "f64"];
+    let report = json(folder.path(), &[&args, SMALL].concat());
+    check_header(&report, "hesper.eigs/1", "cpu", 200);
+    let mut archive = npyz::npz::NpzArchive::open(folder.path().join("pairs.npz")).unwrap();
+    let values: Vec<f64> = archive.by_name("values").unwrap().unwrap().into_vec().unwrap();
+    let array = archive.by_name("vectors").unwrap().unwrap();
+    assert_eq!(array.shape(), [3, 8970]);
+    let vectors: Vec<f64> = array.into_vec().unwrap();
+    fs::write(folder.path().join("v.npy"), npy(&[3, 8970], &vectors)).unwrap();
+    json(folder.path(), &[&["hvp", "--vector", "v.npy", "--out", "hv.npy", "--precision", "f64"], SMALL].concat());
+    let (_, products) = read_npy::<f64>(&folder.path().join("hv.npy"));
+    for ((value, vector), product) in values.iter().zip(vectors.chunks(8970)).zip(products.chunks(8970)) {
+        let residual = vector.iter().zip(product).map(|(v, hv)| (hv - value * v).powi(2)).sum::<f64>().sqrt();
+        assert!(residual <= 1e-6 * values[0], "{value}: {residual:e}");
+    }
+}
+
+#[test]
+fn accuracy_that_is_not_reached_ends_with_one_and_a_result() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, args) in [
+        ("spectrum", &["--steps", "5", "--probes", "2", "--tol", "1e-9"][..]),
+        ("eigs", &["--max-steps", "15", "--tol", "1e-9"]),
+        ("trace", &["--probes", "2", "--rtol", "1e-6", "--max-probes", "4"]),
+    ] {
+        hesper_ends(folder.path(), &[&[name], args, SMALL, &["--out", name]].concat(), 1);
+        let file = fs::read(folder.path().join(name).join(format!("{name}.json"))).unwrap();
+        let report: Value = serde_json::from_slice(&file).unwrap();
+        assert!(!report["warnings"].as_array().unwrap().is_empty(), "{name}");
+    }
+    // Where no accuracy was asked for, none was missed.
+    hesper_ends(folder.path(), &[&["spectrum", "--steps", "5", "--probes", "2"], SMALL].concat(), 0);
+}
+
+#[test]
+fn trace_adds_probes_until_it_is_accurate() {
+    let report = run_in_new_folder(&[&["trace", "--probes", "2", "--rtol", "0.1"], SMALL].concat());
+    check_header(&report, "hesper.trace/1", "cpu", 200);
+    assert_eq!(report["accuracy_reached"], true);
+    assert!(number(&report["accuracy"]["relative"]) <= 0.1 && numbers(&report["trace"]["samples"]).len() > 2);
+}
+
+#[test]
+fn products_keep_the_shape_and_take_the_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |file: &str, bytes: Vec<u8>, more: &[&str]| {
+        fs::write(folder.path().join(file), bytes).unwrap();
+        json(folder.path(), &[&["hvp", "--vector", file, "--out", "hv.npy"], SMALL, more].concat())
+    };
+    let report = run("v.npy", npy(&[8970], &[0.25_f32; 8970]), &[]);
+    check_header(&report, "hesper.hvp/1", "cpu", 200);
+    let (shape, single) = read_npy::<f32>(&folder.path().join("hv.npy"));
+    assert_eq!(shape, [8970]);
+    run("v2.npy", npy(&[2, 8970], &[0.25_f64; 2 * 8970]), &["--precision", "f64"]);
+    let (shape, double) = read_npy::<f64>(&folder.path().join("hv.npy"));
+    assert_eq!(shape, [2, 8970]);
+    assert_eq!(double[..8970], double[8970..]);
+    let norm = double[..8970].iter().map(|x| x * x).sum::<f64>().sqrt();
+    assert!(single.iter().zip(&double).all(|(single, double)| (f64::from(*single) - double).abs() <= 1e-5 * norm));
+    assert_eq!(numbers(&report["norms"]).len(), 1);
+}
+
+#[test]
+fn validate_and_bench_follow_their_schemas() {
+    let report = run_in_new_folder(&["validate", "--backend", "cpu", "--samples", "100", "--steps", "6"]);
+    check_header(&report, "hesper.validate/1", "cpu", 100);
+    assert_eq!(report["passed"], true);
+    let report =
+        run_in_new_folder(&["bench", "--shape", "16-32-32-4", "--samples", "64", "--columns", "1,4", "--runs", "3", "--backend", "cpu"]);
+    assert_eq!(report["schema"], "hesper.bench/1");
+    let results = report["results"].as_array().unwrap();
+    assert_eq!(results.iter().map(|result| number(&result["columns"])).collect::<Vec<_>>(), [1.0, 4.0]);
+    for result in results {
+        assert_eq!(result["shape"], "16-32-32-4");
+        assert_eq!((&result["activation"], &result["runs"], &result["samples"]), (&"relu".into(), &3.into(), &64.into()));
+        let [min, median, max] = ["min", "median_seconds_per_hvp", "max"].map(|field| number(&result[field]));
+        assert!(0.0 < min && min <= median && median <= max);
+        assert!((number(&result["hvps_per_second"]) * median - 1.0).abs() < 1e-9);
+        let nominal = 12.0 * 64.0 * f64::from(16 * 32 + 32 * 32 + 32 * 4) / median / 1e9;
+        assert!((number(&result["nominal_gflops"]) / nominal - 1.0).abs() < 1e-9);
+        assert!(number(&result["executed_gflops"]) < nominal && number(&result["peak_bytes"]) > 0.0);
+    }
+    let (model, data) = (fixture("digits_tanh_32", "model.safetensors"), fixture("digits_tanh_32", "data.npz"));
+    let own = ["--model", model.to_str().unwrap(), "--data", data.to_str().unwrap(), "--runs", "1", "--columns", "1"];
+    let report = run_in_new_folder(&[&["bench"], &own[..], CPU].concat());
+    assert_eq!(report["results"][0]["shape"], "64-32-10");
+}
+
+#[test]
+fn weight_decay_moves_every_eigenvalue() {
+    let trace = |decay: &str| {
+        let report = run_in_new_folder(&[&["trace", "--probes", "2", "--precision", "f64", "--weight-decay", decay], SMALL].concat());
+        number(&report["trace"]["mean"])
+    };
+    assert!((trace("0.5") - trace("0") - 0.5 * 8970.0).abs() < 1e-6);
+}
+
+#[test]
+fn help_and_version_end_well() {
+    let folder = Path::new(".");
+    let help = hesper_ends(folder, &["--help"], 0);
+    for command in ["spectrum", "eigs", "trace", "density", "hvp", "validate", "bench"] {
+        assert!(help.contains(command));
+        assert!(hesper_ends(folder, &[command, "--help"], 0).contains("--json"));
+    }
+    assert!(hesper_ends(folder, &["--version"], 0).starts_with("hesper "));
+}
+
+/// `hesper ... | head -0`: the reader is gone before anything is written.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_gone_away_is_no_panic() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("hesper"))
+        .args(["trace", "--backend", "cpu", "--samples", "50", "--probes", "2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn nothing_but_the_result_goes_to_standard_output_and_nothing_else_is_said() {
+    let output = hesper(Path::new("."), &[&["trace", "--probes", "2", "--json", "-"], SMALL].concat());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.starts_with(b"{\n  \"schema\": \"hesper.trace/1\""));
+}
