@@ -9,6 +9,7 @@ mod instructions;
 mod linearization;
 mod loss;
 pub mod matmul;
+mod peak;
 mod product;
 mod space;
 
@@ -148,6 +149,10 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
 
     fn is_synchronous(&self) -> bool {
         true
+    }
+
+    fn peak_gflops(&self) -> Result<Option<f64>> {
+        Ok(Some(peak::gflops::<T>()))
     }
 
     fn info(&self) -> BackendInfo {

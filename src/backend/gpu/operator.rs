@@ -9,6 +9,7 @@ use super::adapter::driver;
 use super::device::Device;
 use super::kernel::Kernel;
 use super::linearization::{Linearization, product_cost};
+use super::peak;
 use super::space::{GpuBlock, GpuScalars, GpuSpace, word};
 use super::uniforms::{self, NONE};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
@@ -225,6 +226,10 @@ impl CurvatureOperator for Gpu {
         let tangents = self.tangents.borrow();
         let scratch: u64 = tangents.values.iter().chain(&tangents.deltas).map(Buffer::size).sum();
         usize::try_from(self.bytes + scratch).unwrap_or(usize::MAX)
+    }
+
+    fn peak_gflops(&self) -> Result<Option<f64>> {
+        peak::gflops(self.device()).map(Some)
     }
 
     fn info(&self) -> BackendInfo {
