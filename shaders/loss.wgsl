@@ -7,6 +7,8 @@
 // [C, samples] = y (one-hot for classes); factor [C, samples] = p = softmax(o), or 2, or σ'(o): what the second derivative needs;
 // delta [C, samples] = g ⊙ φ'; losses [samples]. tangent_output, curved [b, C, samples] = Ro and Rs, the latter replaced by
 // Rδ = φ' ⊙ (∂²loss/∂o² Ro) + Rs; for cross-entropy ∂²loss/∂o² Ro = p ⊙ Ro − p (p·Ro), without a C x C array.
+// Where a sample's p is near 1, p − y and Ro − p·Ro would cancel: the first is written as −Σ of the other p, the second after taking
+// the likeliest class's Ro from all.
 // Entry points: `loss`; `loss_over` for b directions. Override: LOSS. Grid: (ceil(samples / 64), 1, b).
 
 override LOSS: u32 = 0u;
@@ -35,23 +37,31 @@ struct Terms {
     factor: f32,
 }
 
-// Of one sample's outputs, the largest and Σ exp(o − largest): 0 where the loss has no use for them.
-fn normalizer(sample: u32) -> vec2<f32> {
-    if LOSS != 0u {
-        return vec2<f32>();
-    }
+// What the softmax of one sample is made of: the largest output, Σ exp(o − largest), and the probability of all classes but the
+// sample's own.
+struct Softmax {
+    largest: f32,
+    sum: f32,
+    rest: f32,
+}
+
+fn softmax(sample: u32) -> Softmax {
     var largest = output[sample];
     for (var c = 1u; c < p.outputs; c += 1u) {
         largest = max(largest, output[c * p.padded + sample]);
     }
-    var sum = 0.0;
+    var own = 0.0;
+    var rest = 0.0;
     for (var c = 0u; c < p.outputs; c += 1u) {
-        sum += exp(output[c * p.padded + sample] - largest);
+        let e = exp(output[c * p.padded + sample] - largest);
+        let y = expected[c * p.padded + sample];
+        own += y * e;
+        rest += (1.0 - y) * e;
     }
-    return vec2<f32>(largest, sum);
+    return Softmax(largest, own + rest, rest / (own + rest));
 }
 
-fn terms(o: f32, y: f32, normalizer: vec2<f32>) -> Terms {
+fn terms(o: f32, y: f32, of_sample: Softmax) -> Terms {
     switch LOSS {
         case 1u: {
             return Terms((o - y) * (o - y), 2.0 * (o - y), 2.0);
@@ -61,9 +71,10 @@ fn terms(o: f32, y: f32, normalizer: vec2<f32>) -> Terms {
             return Terms(max(o, 0.0) - y * o + log_1p(exp(-abs(o))), s.value - y, s.first);
         }
         default: {
-            let shifted = o - normalizer.x;
-            let probability = exp(shifted) / normalizer.y;
-            return Terms(y * (log(normalizer.y) - shifted), probability - y, probability);
+            let shifted = o - of_sample.largest;
+            let probability = exp(shifted) / of_sample.sum;
+            let gradient = (1.0 - y) * probability - y * of_sample.rest;
+            return Terms(y * (log(of_sample.sum) - shifted), gradient, probability);
         }
     }
 }
@@ -75,11 +86,14 @@ fn loss(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let weight = select(0.0, p.weight, sample < p.samples);
-    let shared_terms = normalizer(sample);
+    var of_sample: Softmax;
+    if LOSS == 0u {
+        of_sample = softmax(sample);
+    }
     var sum = 0.0;
     for (var c = 0u; c < p.outputs; c += 1u) {
         let at = c * p.padded + sample;
-        let t = terms(output[at], expected[at], shared_terms);
+        let t = terms(output[at], expected[at], of_sample);
         sum += t.loss;
         factor[at] = select(0.0, t.factor, sample < p.samples);
         delta[at] = weight * t.gradient * first[at];
@@ -95,15 +109,21 @@ fn loss_over(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let base = id.z * p.outputs * p.padded;
+    var origin = 0.0;
     var mean = 0.0;
     if LOSS == 0u {
+        var likeliest = 0u;
+        for (var c = 1u; c < p.outputs; c += 1u) {
+            likeliest = select(likeliest, c, factor[c * p.padded + sample] > factor[likeliest * p.padded + sample]);
+        }
+        origin = tangent_output[base + likeliest * p.padded + sample];
         for (var c = 0u; c < p.outputs; c += 1u) {
-            mean += factor[c * p.padded + sample] * tangent_output[base + c * p.padded + sample];
+            mean += factor[c * p.padded + sample] * (tangent_output[base + c * p.padded + sample] - origin);
         }
     }
     for (var c = 0u; c < p.outputs; c += 1u) {
         let at = c * p.padded + sample;
-        let tangent_gradient = p.weight * factor[at] * (tangent_output[base + at] - mean);
+        let tangent_gradient = p.weight * factor[at] * (tangent_output[base + at] - origin - mean);
         curved[base + at] = fma(tangent_gradient, first[at], curved[base + at]);
     }
 }
