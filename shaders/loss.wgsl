@@ -4,7 +4,7 @@
 // 1/(N·C) where the mean is over the outputs as well; padding samples weigh nothing, so that they add nothing anywhere.
 //
 // output, first, bend [C, samples] = o, φ' and φ'' of the last layer, bend being replaced by g ⊙ φ'' (g = ∂loss/∂o); expected
-// [C, samples] = y (one-hot for classes); factor [C, samples] = softmax(o), or 2, or σ'(o): what the second derivative needs;
+// [C, samples] = y (one-hot for classes); factor [C, samples] = p = softmax(o), or 2, or σ'(o): what the second derivative needs;
 // delta [C, samples] = g ⊙ φ'; losses [samples]. tangent_output, curved [b, C, samples] = Ro and Rs, the latter replaced by
 // Rδ = φ' ⊙ (∂²loss/∂o² Ro) + Rs; for cross-entropy ∂²loss/∂o² Ro = p ⊙ Ro − p (p·Ro), without a C x C array.
 // Entry points: `loss`; `loss_over` for b directions. Override: LOSS. Grid: (ceil(samples / 64), 1, b).
@@ -35,7 +35,7 @@ struct Terms {
     factor: f32,
 }
 
-// Of one sample's outputs, the largest and log Σ exp(o − largest): 0 where the loss has no use for them.
+// Of one sample's outputs, the largest and Σ exp(o − largest): 0 where the loss has no use for them.
 fn normalizer(sample: u32) -> vec2<f32> {
     if LOSS != 0u {
         return vec2<f32>();
@@ -48,7 +48,7 @@ fn normalizer(sample: u32) -> vec2<f32> {
     for (var c = 0u; c < p.outputs; c += 1u) {
         sum += exp(output[c * p.padded + sample] - largest);
     }
-    return vec2<f32>(largest, log(sum));
+    return vec2<f32>(largest, sum);
 }
 
 fn terms(o: f32, y: f32, normalizer: vec2<f32>) -> Terms {
@@ -61,9 +61,9 @@ fn terms(o: f32, y: f32, normalizer: vec2<f32>) -> Terms {
             return Terms(max(o, 0.0) - y * o + log_1p(exp(-abs(o))), s.value - y, s.first);
         }
         default: {
-            let log_probability = o - normalizer.x - normalizer.y;
-            let probability = exp(log_probability);
-            return Terms(-y * log_probability, probability - y, probability);
+            let shifted = o - normalizer.x;
+            let probability = exp(shifted) / normalizer.y;
+            return Terms(y * (log(normalizer.y) - shifted), probability - y, probability);
         }
     }
 }
@@ -81,7 +81,7 @@ fn loss(@builtin(global_invocation_id) id: vec3<u32>) {
         let at = c * p.padded + sample;
         let t = terms(output[at], expected[at], shared_terms);
         sum += t.loss;
-        factor[at] = weight * t.factor;
+        factor[at] = select(0.0, t.factor, sample < p.samples);
         delta[at] = weight * t.gradient * first[at];
         bend[at] *= weight * t.gradient;
     }
@@ -95,17 +95,15 @@ fn loss_over(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let base = id.z * p.outputs * p.padded;
-    // Σ weight·p·u over the outputs; with Σ p = 1, weight·p (u − Σ p u) is the product with diag(p) − p pᵀ.
     var mean = 0.0;
     if LOSS == 0u {
         for (var c = 0u; c < p.outputs; c += 1u) {
             mean += factor[c * p.padded + sample] * tangent_output[base + c * p.padded + sample];
         }
-        mean /= p.weight;
     }
     for (var c = 0u; c < p.outputs; c += 1u) {
         let at = c * p.padded + sample;
-        let tangent_gradient = factor[at] * (tangent_output[base + at] - mean);
+        let tangent_gradient = p.weight * factor[at] * (tangent_output[base + at] - mean);
         curved[base + at] = fma(tangent_gradient, first[at], curved[base + at]);
     }
 }

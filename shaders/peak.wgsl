@@ -1,12 +1,12 @@
 // The device's peak in single precision: eight independent chains of fused multiply-adds on vec4 a thread, nothing loaded.
 //
-// ITERATIONS rounds of 8 · 4 multiply-adds; the sum is stored so that no compiler may drop the work. Grid: any; 64 threads a group.
-
-override ITERATIONS: u32 = 4096u;
+// `rounds` rounds of 8 · 4 multiply-adds; the sum is stored so that no compiler may drop the work. Grid: any number of groups of 64
+// threads.
 
 struct Peak {
     factor: f32,
     term: f32,
+    rounds: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Peak;
@@ -24,7 +24,7 @@ fn peak(@builtin(global_invocation_id) id: vec3<u32>) {
     var f = a + 5.0;
     var g = a + 6.0;
     var h = a + 7.0;
-    for (var i = 0u; i < ITERATIONS; i += 1u) {
+    for (var i = 0u; i < p.rounds; i += 1u) {
         a = fma(a, m, t);
         b = fma(b, m, t);
         c = fma(c, m, t);

@@ -291,6 +291,15 @@ pub trait CurvatureOperator: LinearOperator {
     /// Bytes that the operator holds for its linearization and its scratch, blocks and bases excluded.
     fn bytes(&self) -> usize;
 
+    /// The speed that products are held against, measured now, in 10⁹ operations a second: on a GPU that of fused multiply-adds
+    /// alone, on a processor that of a large square matrix product. None where speed is no aim.
+    ///
+    /// # Errors
+    /// Device failure.
+    fn peak_gflops(&self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
     /// What computes.
     fn info(&self) -> BackendInfo;
 

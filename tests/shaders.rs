@@ -129,7 +129,7 @@ fn parameters_have_the_shaders_layout() {
     assert_mirrors!(&shaders::LOSS, Loss { outputs, padded, samples, weight });
     assert_mirrors!(&shaders::KRYLOV, Krylov { stride4, columns, slot, groups, blocks, row, root, constant });
     assert_mirrors!(&shaders::PROBE, Probe { key, first_probe, length, stride4, groups });
-    assert_mirrors!(&shaders::PEAK, Peak { factor, term });
+    assert_mirrors!(&shaders::PEAK, Peak { factor, term, rounds });
 }
 
 /// A second, independent WGSL front end: where it is installed, it accepts every module as well.

@@ -8,9 +8,11 @@ pub mod gpu;
 pub mod reference;
 
 use std::fmt::{self, Display};
+use std::rc::Rc;
 use std::str::FromStr;
 
 use self::cpu::Cpu;
+use self::gpu::{Device, Gpu, Software};
 use self::reference::Reference;
 use crate::curvature::{Curvature, CurvatureOperator, Objective};
 use crate::error::{Error, Result};
@@ -95,16 +97,16 @@ pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options:
     match (options.kind, options.precision) {
         (BackendKind::Auto, Some(Precision::F64)) if options.adapter.is_none() => job.run(&Cpu::<f64>::new(objective, curvature)?),
         (BackendKind::Auto, None | Some(Precision::F32)) if options.adapter.is_none() => match Device::open(None, Software::Refused) {
-            Ok(device) => job.run(&Gpu::new(objective, curvature, device)?),
+            Ok(device) => job.run(&Gpu::new(objective, curvature, &Rc::new(device))?),
             Err(_) => job.run(&Cpu::<f32>::new(objective, curvature)?),
         },
         (BackendKind::Auto | BackendKind::Gpu, None | Some(Precision::F32)) => {
-            let device = Device::open(options.adapter.as_deref(), Software::Allowed)?;
-            job.run(&Gpu::new(objective, curvature, device)?)
+            let device = Rc::new(Device::open(options.adapter.as_deref(), Software::Allowed)?);
+            job.run(&Gpu::new(objective, curvature, &device)?)
         }
-        (BackendKind::Auto | BackendKind::Gpu, Some(Precision::F64)) => Err(Error::Input(
-            "a GPU computes in f32 only, but f64 was asked for: leave out --precision, or use --backend cpu".into(),
-        )),
+        (BackendKind::Auto | BackendKind::Gpu, Some(Precision::F64)) => {
+            Err(Error::Input("a GPU computes in f32 only, but f64 was asked for: leave out --precision, or use --backend cpu".into()))
+        }
         (BackendKind::Cpu, None | Some(Precision::F32)) => job.run(&Cpu::<f32>::new(objective, curvature)?),
         (BackendKind::Cpu, Some(Precision::F64)) => job.run(&Cpu::<f64>::new(objective, curvature)?),
         (BackendKind::Reference, None | Some(Precision::F64)) => job.run(&Reference::new(objective, curvature)?),

@@ -92,8 +92,9 @@ impl OperatorJob for Cases<'_> {
     type Output = Vec<BenchRecord>;
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> error::Result<Self::Output> {
+        let peak_gflops = operator.peak_gflops()?;
         let case = |&columns: &usize| {
-            let options = BenchOptions { columns, runs: self.runs, ..BenchOptions::default() };
+            let options = BenchOptions { columns, runs: self.runs, peak_gflops, ..BenchOptions::default() };
             job::bench(operator, self.context, &options)
         };
         self.columns.iter().map(case).collect()

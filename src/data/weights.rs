@@ -36,7 +36,7 @@ pub struct Model {
     pub hints: ModelHints,
 }
 
-/// Reads a network from a safetensors file with tensors `<prefix>weight` [out, in] and `<prefix>bias` [out], the bias optional, any
+/// Reads a network from a safetensors file with tensors `<prefix>weight` (out × in) and `<prefix>bias` (out), the bias optional, any
 /// prefix: `0.weight`, `net.10.bias`, `fc1.weight`.
 ///
 /// The layers' order is the natural order of their names (2 before 10). Where that does not chain but exactly one order by the shapes

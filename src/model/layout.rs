@@ -8,7 +8,7 @@ use std::ops::Range;
 pub struct LayerRange {
     /// The weight's elements, [outputs, inputs] row by row.
     pub weight: Range<usize>,
-    /// The bias's elements, [outputs].
+    /// The bias's elements, as many as outputs.
     pub bias: Option<Range<usize>>,
 }
 

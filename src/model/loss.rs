@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Loss {
-    /// −log softmax(o)[class], mean over the samples; integer classes.
+    /// −log softmax(o) at the class, mean over the samples; integer classes.
     CrossEntropy,
     /// (o − y)², mean over samples and outputs (no factor ½).
     Mse,
@@ -61,7 +61,7 @@ impl FromStr for Loss {
 /// What the outputs are compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
-    /// The class of each sample, [N].
+    /// The class of each of the N samples.
     Classes(Vec<u32>),
     /// A value for each output, [N, C] row by row.
     Values(Vec<f64>),

@@ -13,7 +13,7 @@ pub struct Layer {
     pub outputs: usize,
     /// W, [outputs, inputs] row by row, exactly as stored (every format's numbers are doubles).
     pub weight: Vec<f64>,
-    /// b, [outputs].
+    /// b, as many numbers as outputs.
     pub bias: Option<Vec<f64>>,
     /// φ.
     pub activation: Activation,

@@ -9,6 +9,7 @@ mod instructions;
 mod linearization;
 mod loss;
 pub mod matmul;
+mod peak;
 mod product;
 mod space;
 
@@ -144,6 +145,14 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
     fn bytes(&self) -> usize {
         let linearization: usize = self.segments.iter().map(Segment::bytes).sum();
         size_of_val(self.parameters.as_slice()) + linearization + self.scratch().bytes()
+    }
+
+    fn is_synchronous(&self) -> bool {
+        true
+    }
+
+    fn peak_gflops(&self) -> Result<Option<f64>> {
+        Ok(Some(peak::gflops::<T>()))
     }
 
     fn info(&self) -> BackendInfo {

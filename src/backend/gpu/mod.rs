@@ -8,6 +8,7 @@ mod device;
 mod kernel;
 mod linearization;
 mod operator;
+mod peak;
 mod recorder;
 pub mod shaders;
 mod space;

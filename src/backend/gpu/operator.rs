@@ -9,6 +9,7 @@ use super::adapter::driver;
 use super::device::Device;
 use super::kernel::Kernel;
 use super::linearization::{Linearization, product_cost};
+use super::peak;
 use super::space::{GpuBlock, GpuScalars, GpuSpace, word};
 use super::uniforms::{self, NONE};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
@@ -43,18 +44,17 @@ struct Tangents {
 }
 
 impl Gpu {
-    /// Uploads `objective` and computes its linearization.
+    /// Uploads `objective` to `device` and computes its linearization. Operators on one device share its compiled kernels.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::error::Error::Memory) where an array exceeds the device's limits, [`Error::Device`](crate::error::Error::Device) where the device fails.
-    pub fn new(objective: &Objective, curvature: Curvature, device: Device) -> Result<Self> {
+    pub fn new(objective: &Objective, curvature: Curvature, device: &Rc<Device>) -> Result<Self> {
         match curvature {
             Curvature::Hessian => {}
         }
-        let device = Rc::new(device);
         let before = device.allocated();
-        let space = GpuSpace::new(Rc::clone(&device), objective.dim());
-        let point = Linearization::new(&device, objective, space.stride())?;
+        let space = GpuSpace::new(Rc::clone(device), objective.dim());
+        let point = Linearization::new(device, objective, space.stride())?;
         let squares: f64 = objective.network().parameters().iter().map(|x| x * x).sum();
         Ok(Self {
             space,
@@ -226,6 +226,10 @@ impl CurvatureOperator for Gpu {
         let tangents = self.tangents.borrow();
         let scratch: u64 = tangents.values.iter().chain(&tangents.deltas).map(Buffer::size).sum();
         usize::try_from(self.bytes + scratch).unwrap_or(usize::MAX)
+    }
+
+    fn peak_gflops(&self) -> Result<Option<f64>> {
+        peak::gflops(self.device()).map(Some)
     }
 
     fn info(&self) -> BackendInfo {

@@ -110,4 +110,6 @@ pub struct Peak {
     pub factor: f32,
     /// Addend of every step.
     pub term: f32,
+    /// Steps.
+    pub rounds: u32,
 }

@@ -133,6 +133,10 @@ impl CurvatureOperator for Reference {
         group * size_of::<Lanes>() * GROUPS_AT_ONCE.min(self.objective.samples().div_ceil(LANES))
     }
 
+    fn is_synchronous(&self) -> bool {
+        true
+    }
+
     fn info(&self) -> BackendInfo {
         BackendInfo {
             kind: "reference".into(),
