@@ -10,8 +10,10 @@ use common::conformance::space_conformance;
 use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient, normal, product, relative_error};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
+use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob};
 use hesper::curvature::{Curvature, CurvatureOperator, Objective};
 use hesper::model::{Activation, Loss};
+use hesper::numeric::Precision;
 
 fn reference(objective: &Objective) -> Reference {
     Reference::new(objective, Curvature::Hessian).unwrap()
@@ -196,6 +198,42 @@ fn spaces_conform() {
     space_conformance(reference);
     space_conformance(cpu_f32);
     space_conformance(cpu_f64);
+}
+
+/// The user's choice reaches the right backend, and one that does not exist says what to do.
+#[test]
+fn a_choice_becomes_an_operator() {
+    struct Describe;
+    impl OperatorJob for Describe {
+        type Output = (String, Precision);
+
+        fn run<A: CurvatureOperator>(self, operator: &A) -> hesper::Result<Self::Output> {
+            Ok((operator.info().kind, operator.info().precision))
+        }
+    }
+    let choose = |kind, precision| {
+        let mut options = BackendOptions::default();
+        (options.kind, options.precision) = (kind, precision);
+        backend::run(&Case::default().objective(), Curvature::Hessian, &options, Describe)
+    };
+    let (f32, f64) = (Precision::F32, Precision::F64);
+    assert_eq!(choose(BackendKind::Cpu, None).unwrap(), ("cpu".into(), f32));
+    assert_eq!(choose(BackendKind::Cpu, Some(f64)).unwrap(), ("cpu".into(), f64));
+    assert_eq!(choose(BackendKind::Reference, None).unwrap(), ("reference".into(), f64));
+    let refusal = choose(BackendKind::Reference, Some(f32)).unwrap_err().to_string();
+    assert!(refusal.contains("--backend cpu"), "{refusal}");
+}
+
+/// Weights that overflow on the way are an error, not a product.
+#[test]
+fn a_diverged_network_is_refused() {
+    let case = Case::default();
+    let parameters: Vec<f64> = case.objective().network().parameters().iter().map(|x| x * 1e200).collect();
+    let linear = Case { activation: Activation::Identity, ..case };
+    let objective = linear.at(&parameters);
+    for error in [Reference::new(&objective, Curvature::Hessian).err(), Cpu::<f64>::new(&objective, Curvature::Hessian).err()] {
+        assert!(matches!(error, Some(hesper::Error::NonFinite(_))), "{error:?}");
+    }
 }
 
 #[test]

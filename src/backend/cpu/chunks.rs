@@ -74,7 +74,7 @@ pub(super) fn par_combine<T: Real>(vectors: &[T], coefficients: &[f64], x: &mut 
     let len = x.len();
     x.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
         let sums = accumulate([0.0; CHUNK], vectors, len, coefficients, chunk, part.len());
-        store(&sums, part);
+        part.iter_mut().zip(sums).for_each(|(x, sum)| *x = T::from_f64(sum));
     });
 }
 
@@ -118,8 +118,4 @@ fn accumulate<T: Real>(
         }
     }
     sums
-}
-
-fn store<T: Real>(sums: &[f64; CHUNK], part: &mut [T]) {
-    part.iter_mut().zip(sums).for_each(|(x, &sum)| *x = T::from_f64(sum));
 }

@@ -25,13 +25,13 @@ use product::{LayerShape, Scratch};
 pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
 
 /// Samples of a segment: enough rows for the matrix products to be at full speed, even for a single column.
-const SEGMENT: usize = 256;
+const SEGMENT: usize = 512;
 
 /// Columns at once at most; more do not make the products faster.
 const MAX_COLUMNS: usize = 8;
 
 /// Bytes of scratch that the number of columns at once is chosen for.
-const SCRATCH_BYTES: usize = 32 << 20;
+const SCRATCH_BYTES: usize = 40 << 20;
 
 /// The curvature of an objective in precision `T`, on the threads of rayon's current pool.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl<T: Real> Cpu<T> {
         let column_bytes = SEGMENT * Scratch::<T>::numbers_per_row(&shapes) * size_of::<T>();
         Ok(Self {
             space: CpuSpace::new(objective.dim()),
-            scratch: Mutex::new(Scratch::new(&shapes)),
+            scratch: Mutex::default(),
             shapes,
             parameters,
             segments,
@@ -88,7 +88,8 @@ impl<T: Real> Cpu<T> {
         })
     }
 
-    /// The scratch; whoever panicked with it left nothing in it that the next product reads.
+    /// The scratch, locked. A product takes it out and puts it back, so that no lock is held while threads work: one that waited for
+    /// its share could be given another product of this operator, which then makes a scratch of its own.
     fn scratch(&self) -> MutexGuard<'_, Scratch<T>> {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,13 +110,17 @@ impl<T: Real> LinearOperator for Cpu<T> {
     fn apply(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
         self.assign_weight_decay(&x.values, &mut y.values);
-        let mut scratch = self.scratch();
         let group = self.columns_at_once * self.parameters.len();
-        for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
-            for segment in &self.segments {
-                product::add_hessian_product(&self.shapes, &self.parameters, segment, &mut scratch, x, y);
+        let mut scratch = std::mem::take(&mut *self.scratch());
+        // On a thread of the pool: from outside, each of the many small parallel loops in there would wait for a thread to wake.
+        rayon::scope(|_| {
+            for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
+                for segment in &self.segments {
+                    product::add_hessian_product(&self.shapes, &self.parameters, segment, &mut scratch, x, y);
+                }
             }
-        }
+        });
+        *self.scratch() = scratch;
         self.products.fetch_add(x.columns as u64, Ordering::Relaxed);
         Ok(())
     }

@@ -40,7 +40,7 @@ pub(super) fn shapes(objective: &Objective) -> Vec<LayerShape> {
 }
 
 /// Arrays of a product, kept from one to the next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scratch<T> {
     layers: Vec<LayerScratch<T>>,
 }
@@ -57,12 +57,9 @@ struct LayerScratch<T> {
 }
 
 impl<T: Real> Scratch<T> {
-    pub(super) fn new(shapes: &[LayerShape]) -> Self {
-        Self { layers: shapes.iter().map(|_| LayerScratch::default()).collect() }
-    }
-
     /// Makes room for `rows` = b·r rows.
     fn reserve(&mut self, shapes: &[LayerShape], rows: usize) {
+        self.layers.resize_with(shapes.len(), LayerScratch::default);
         for (layer, shape) in self.layers.iter_mut().zip(shapes) {
             let len = rows * shape.outputs;
             layer.output.resize(len, T::ZERO);
@@ -132,7 +129,7 @@ fn forward<T: Real>(shapes: &[LayerShape], parameters: &[T], segment: &Segment<T
             );
             if let Some(bias) = &shape.range.bias {
                 let bias = &x[bias.clone()];
-                for_each_row(output, shape.outputs, |_, row| row.iter_mut().zip(bias).for_each(|(a, &b)| *a += b));
+                for_each_row(output, shape.outputs, |row| row.iter_mut().zip(bias).for_each(|(a, &b)| *a += b));
             }
         }
         if let Some(bend) = &layer.bend {
@@ -233,8 +230,8 @@ fn column_of<T>(values: &[T], column: usize, len: usize) -> &[T] {
     &values[column * len..(column + 1) * len]
 }
 
-fn for_each_row<T: Real>(values: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
-    values.par_chunks_mut(width).with_min_len(TASK.div_ceil(width)).enumerate().for_each(|(row, values)| work(row, values));
+fn for_each_row<T: Real>(values: &mut [T], width: usize, work: impl Fn(&mut [T]) + Send + Sync) {
+    values.par_chunks_mut(width).with_min_len(TASK.div_ceil(width)).for_each(work);
 }
 
 /// values ← values ⊙ factors, for each column's [r, width] in turn.

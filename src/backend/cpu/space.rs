@@ -1,6 +1,7 @@
 //! Vectors in the host's memory: every operation is split into chunks of a fixed size, so that partial sums, and with them the
 //! bits, do not depend on the number of threads. Sums accumulate in double precision whatever the vectors' type.
 
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ use crate::rng::{self, Distribution};
 pub struct CpuSpace<T> {
     dim: usize,
     readbacks: AtomicU64,
-    numbers: std::marker::PhantomData<T>,
+    numbers: PhantomData<T>,
 }
 
 /// n × b numbers, one column after another.
@@ -43,7 +44,7 @@ pub struct CpuBasis<T> {
 
 impl<T: Real> CpuSpace<T> {
     pub(super) fn new(dim: usize) -> Self {
-        Self { dim, readbacks: AtomicU64::new(0), numbers: std::marker::PhantomData }
+        Self { dim, readbacks: AtomicU64::new(0), numbers: PhantomData }
     }
 
     fn columns<'a>(&self, x: &'a CpuBlock<T>) -> std::slice::ChunksExact<'a, T> {
