@@ -1,6 +1,8 @@
 //! Every shader module parses, validates and translates to what each API runs, without the hardware: SPIR-V (Vulkan), MSL (Metal)
 //! and HLSL (DX12); and the Rust mirrors of the parameter structs have the shaders' layout.
 
+#![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
 use std::process::Command;

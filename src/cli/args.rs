@@ -55,7 +55,7 @@ pub(super) struct ProblemArgs {
 /// What takes the place of y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Target {
-    /// The inputs.
+    // No documentation: with it clap would spread the whole help over twice the lines.
     X,
 }
 

@@ -3,6 +3,7 @@
 //! Every command does the same in the same order: probe where the result goes, build a problem from the files, let the library
 //! compute, write. All that can be wrong with flags, paths and files is found before the first product.
 
+mod adapters;
 mod args;
 mod bench;
 mod eigs;
@@ -46,6 +47,7 @@ enum Command {
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Bench(bench::BenchArgs),
+    Adapters(adapters::AdaptersArgs),
 }
 
 /// Runs the program on the process's arguments.
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Adapters(args) => adapters::run(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)
 }

@@ -101,7 +101,8 @@ pub struct ValidateReport {
     pub reference: BackendInfo,
     /// How.
     pub options: ValidateOptions,
-    /// f(θ).
+    /// f(θ); `loss` is a part of the header.
+    #[serde(rename = "loss_value")]
     pub loss: Compared,
     /// ‖∇f(θ)‖.
     pub gradient_norm: Compared,

@@ -3,6 +3,8 @@
 //! The rules are checked on the tokens of the sources, comments and strings left out. `crate::`, `hesper::` and `super::` paths
 //! count, in `use` items and in expressions, tests inside `src` included.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
 mod imports;
 
 use std::fs;

@@ -99,7 +99,7 @@ fn each_mistake_is_told_in_one_line_and_leaves_nothing() {
         (vec!["--backend", "gpu", "--precision", "f64"], &["gpu", "f64", "--backend cpu"]),
         (vec!["--backend", "reference", "--precision", "f32"], &["reference", "f32"]),
         (vec!["--backend", "cpu", "--adapter", "3"], &["--adapter", "cpu"]),
-        (vec!["--backend", "gpu", "--adapter", "no such gpu"], &[]),
+        (vec!["--backend", "gpu", "--adapter", "no such gpu"], &["adapter"]),
         (vec!["--x-scale", "nan"], &["--x-scale", "finite"]),
         (vec!["--weight-decay", "inf"], &["--weight-decay", "finite"]),
         (vec!["--samples", "0"], &["--samples", "at least 1"]),

@@ -224,6 +224,19 @@ fn validate_and_bench_follow_their_schemas() {
 }
 
 #[test]
+fn adapters_are_listed_or_their_lack_is_told() {
+    let report = run_in_new_folder(&["adapters"]);
+    assert_eq!(report["schema"], "hesper.adapters/1");
+    let table = hesper_ends(Path::new("."), &["adapters"], 0);
+    let adapters = report["adapters"].as_array().unwrap();
+    assert_eq!(table.contains("no GPU"), adapters.is_empty());
+    for (index, adapter) in adapters.iter().enumerate() {
+        assert_eq!(adapter["index"], index);
+        assert!(table.contains(adapter["name"].as_str().unwrap()));
+    }
+}
+
+#[test]
 fn weight_decay_moves_every_eigenvalue() {
     let trace = |decay: &str| {
         let report = run_in_new_folder(&[&["trace", "--probes", "2", "--precision", "f64", "--weight-decay", decay], SMALL].concat());
@@ -236,7 +249,7 @@ fn weight_decay_moves_every_eigenvalue() {
 fn help_and_version_end_well() {
     let folder = Path::new(".");
     let help = hesper_ends(folder, &["--help"], 0);
-    for command in ["spectrum", "eigs", "trace", "density", "hvp", "validate", "bench"] {
+    for command in ["spectrum", "eigs", "trace", "density", "hvp", "validate", "bench", "adapters"] {
         assert!(help.contains(command));
         assert!(hesper_ends(folder, &[command, "--help"], 0).contains("--json"));
     }

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 /// Runs the program in `folder`.
 pub(crate) fn hesper(folder: &Path, args: &[&str]) -> Output {
-    cargo_bin_cmd!("hesper").current_dir(folder).args(args).output().unwrap()
+    // Where a session has no runtime directory, Mesa says so on standard error by itself.
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| std::env::temp_dir().into());
+    cargo_bin_cmd!("hesper").env("XDG_RUNTIME_DIR", runtime).current_dir(folder).args(args).output().unwrap()
 }
 
 /// Runs the program in `folder`, which must end with `code`.

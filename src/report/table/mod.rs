@@ -1,5 +1,6 @@
 //! Tables for a terminal: at most 80 columns where the names allow, no colour, one function a command.
 
+mod adapters;
 mod bench;
 mod eigs;
 mod hvp;
@@ -8,6 +9,7 @@ mod spectrum;
 mod trace;
 mod validate;
 
+pub use adapters::{AdaptersReport, adapters};
 pub use bench::bench;
 pub use eigs::eigs;
 pub use hvp::hvp;
