@@ -288,8 +288,18 @@ pub trait CurvatureOperator: LinearOperator {
     /// Products with single vectors so far.
     fn products(&self) -> u64;
 
-    /// Bytes that the operator holds for its linearization and its scratch, blocks and bases excluded.
+    /// Bytes that the operator holds for its linearization and for scratch that does not grow with the columns.
     fn bytes(&self) -> usize;
+
+    /// Bytes of scratch that each column of a product takes.
+    fn column_bytes(&self) -> usize {
+        0
+    }
+
+    /// Most columns that the device can multiply at once.
+    fn max_columns(&self) -> usize {
+        usize::MAX
+    }
 
     /// The speed that products are held against, measured now, in 10⁹ operations a second: on a GPU that of fused multiply-adds
     /// alone, on a processor that of a large square matrix product. None where speed is no aim.

@@ -1,4 +1,4 @@
-//! The two floating-point types that vectors come in.
+//! The two floating-point types that vectors come in, and sizes for people.
 
 use std::fmt::{self, Debug, Display};
 use std::iter::Sum;
@@ -123,5 +123,33 @@ impl Real for f64 {
 
     fn to_f64(self) -> f64 {
         self
+    }
+}
+
+/// A size in binary units: `1.5 GiB`, `312 bytes`.
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+pub fn human_bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut scaled = value as f64;
+    let mut unit = "bytes";
+    for larger in UNITS {
+        if scaled < 1024.0 {
+            break;
+        }
+        (scaled, unit) = (scaled / 1024.0, larger);
+    }
+    if unit == "bytes" { format!("{value} bytes") } else { format!("{scaled:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(human_bytes(312), "312 bytes");
+        assert_eq!(human_bytes(1024), "1.0 KiB");
+        assert_eq!(human_bytes(3 << 29), "1.5 GiB");
+        assert_eq!(human_bytes(5 << 40), "5.0 TiB");
     }
 }

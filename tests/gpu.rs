@@ -13,7 +13,7 @@ use common::conformance::space_conformance;
 use common::{Case, assert_same_curvature, cases, loss_and_gradient, product, relative_error};
 use hesper::backend::gpu::{Device, Gpu, Software};
 use hesper::backend::reference::Reference;
-use hesper::curvature::{Curvature, Objective};
+use hesper::curvature::{Curvature, CurvatureOperator, Objective};
 use hesper::krylov::{LinearOperator, Slot, VectorSpace};
 use hesper::model::Activation;
 use hesper::rng::Distribution;
@@ -113,4 +113,18 @@ fn only_reads_bring_numbers_to_the_host() {
     let norms = space.read(&s).unwrap();
     assert_eq!(space.readbacks() - before, 1);
     assert!(norms.iter().all(|norm| norm.is_finite() && *norm > 0.0), "{norms:?}");
+}
+
+/// What the plan of a job is told of the scratch is what a product then takes.
+#[test]
+fn scratch_is_as_large_as_planned() {
+    let Some(device) = device() else { return };
+    let case = Case { widths: vec![40, 70, 10], samples: 301, ..Case::default() };
+    let operator = gpu(&case.objective(), &device);
+    let space = operator.space();
+    let (x, mut y) = (space.block(3).unwrap(), space.block(3).unwrap());
+    let before = device.allocated();
+    operator.apply(&x, &mut y).unwrap();
+    assert_eq!(device.allocated() - before, 3 * operator.column_bytes() as u64);
+    assert!(operator.max_columns() >= 3);
 }

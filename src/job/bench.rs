@@ -148,7 +148,7 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
         executed_gflops,
         peak_gflops,
         share_of_peak: peak_gflops.map(|peak| executed_gflops / peak),
-        peak_bytes: operator.bytes() as u64 + 2 * columns as u64 * vector_bytes(operator),
+        peak_bytes: (operator.bytes() + columns * operator.column_bytes()) as u64 + 2 * columns as u64 * vector_bytes(operator),
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::curvature::CurvatureOperator;
 use crate::error::{Error, Result};
 use crate::krylov::{Reorthogonalization, VectorSpace as _};
+use crate::numeric::human_bytes;
 
 /// Bytes that a job may use where nothing is said.
 pub(super) const DEFAULT_BUDGET: u64 = 4 << 30;
@@ -16,6 +17,11 @@ const BLOCKS: u64 = 4;
 /// Bytes of one vector.
 pub(super) fn vector_bytes<A: CurvatureOperator>(operator: &A) -> u64 {
     (operator.space().dim() * operator.space().precision().bytes()) as u64
+}
+
+/// Bytes of one column of a product that takes `vectors` vectors.
+fn column_bytes<A: CurvatureOperator>(operator: &A, vectors: u64) -> u64 {
+    vectors.saturating_mul(vector_bytes(operator)).saturating_add(operator.column_bytes() as u64)
 }
 
 /// What is left of the budget for vectors once the operator has its share.
@@ -38,7 +44,7 @@ pub(super) fn lanczos_columns<A: CurvatureOperator>(
         Reorthogonalization::Full => steps as u64,
         Reorthogonalization::None => 0,
     };
-    let column = (kept + BLOCKS).saturating_mul(vector_bytes(operator));
+    let column = column_bytes(operator, kept + BLOCKS);
     let fitting = usize::try_from(available(operator, budget) / column).unwrap_or(usize::MAX);
     if fitting == 0 {
         return Err(match reorthogonalization {
@@ -46,29 +52,18 @@ pub(super) fn lanczos_columns<A: CurvatureOperator>(
             Reorthogonalization::None => too_many_steps(operator, budget, 0, "fewer --samples"),
         });
     }
-    Ok(fitting.min(wanted))
+    Ok(fitting.min(wanted).min(operator.max_columns().max(1)))
 }
 
 /// How many of `wanted` columns fit where each takes `vectors` vectors; at least one.
 pub(super) fn columns<A: CurvatureOperator>(operator: &A, budget: Option<u64>, vectors: u64, wanted: usize) -> usize {
-    let fitting = available(operator, budget) / (vectors * vector_bytes(operator)).max(1);
-    usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, wanted.max(1))
-}
-
-/// A size for a message.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn human(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    let power = (bytes.ilog2() / 10).min(4);
-    format!("{:.1} {}", bytes as f64 / f64::from(power * 10).exp2(), UNITS[power as usize - 1])
+    let fitting = available(operator, budget) / column_bytes(operator, vectors).max(1);
+    usize::try_from(fitting).unwrap_or(usize::MAX).min(operator.max_columns()).clamp(1, wanted.max(1))
 }
 
 /// Steps of a single fully reorthogonalized run that fit.
 pub(super) fn lanczos_steps<A: CurvatureOperator>(operator: &A, budget: Option<u64>) -> usize {
-    let vectors = available(operator, budget) / vector_bytes(operator).max(1);
+    let vectors = available(operator, budget).saturating_sub(operator.column_bytes() as u64) / vector_bytes(operator).max(1);
     usize::try_from(vectors.saturating_sub(BLOCKS)).unwrap_or(usize::MAX)
 }
 
@@ -78,9 +73,9 @@ pub(super) fn too_many_steps<A: CurvatureOperator>(operator: &A, budget: Option<
     Error::Memory(format!(
         "a Lanczos run of {steps} kept vectors needs {} ({vectors} vectors of {} parameters) beside the operator's {}, but the budget is \
          {}: use {remedy}, or a larger --memory-budget",
-        human(vectors.saturating_mul(vector_bytes(operator))),
+        human_bytes(column_bytes(operator, vectors)),
         operator.space().dim(),
-        human(operator.bytes() as u64),
-        human(budget.unwrap_or(DEFAULT_BUDGET)),
+        human_bytes(operator.bytes() as u64),
+        human_bytes(budget.unwrap_or(DEFAULT_BUDGET)),
     ))
 }

@@ -67,21 +67,6 @@ pub fn count(value: usize) -> String {
     text
 }
 
-/// A size in binary units: `1.5 GiB`, `312 bytes`.
-#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-pub fn bytes(value: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let mut scaled = value as f64;
-    let mut unit = "bytes";
-    for larger in UNITS {
-        if scaled < 1024.0 {
-            break;
-        }
-        (scaled, unit) = (scaled / 1024.0, larger);
-    }
-    if unit == "bytes" { format!("{value} bytes") } else { format!("{scaled:.1} {unit}") }
-}
-
 /// The decimal exponent of the first digit.
 #[expect(clippy::cast_possible_truncation, reason = "an f64's decimal exponent is between -324 and 308")]
 fn exponent(value: f64) -> i32 {
@@ -128,8 +113,6 @@ mod tests {
         assert_eq!(count(669_706), "669,706");
         assert_eq!(count(1_797), "1,797");
         assert_eq!(count(12), "12");
-        assert_eq!(bytes(312), "312 bytes");
-        assert_eq!(bytes(3 << 29), "1.5 GiB");
         assert_eq!(seconds(0.000_25), "250.0 µs");
         assert_eq!(seconds(0.25), "250.0 ms");
         assert_eq!(seconds(3.456), "3.46 s");

@@ -113,7 +113,7 @@ impl Device {
     }
 
     /// Bytes of all buffers made so far.
-    pub(super) fn allocated(&self) -> u64 {
+    pub fn allocated(&self) -> u64 {
         self.allocated.get()
     }
 

@@ -223,9 +223,18 @@ impl CurvatureOperator for Gpu {
     }
 
     fn bytes(&self) -> usize {
-        let tangents = self.tangents.borrow();
-        let scratch: u64 = tangents.values.iter().chain(&tangents.deltas).map(Buffer::size).sum();
-        usize::try_from(self.bytes + scratch).unwrap_or(usize::MAX)
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+
+    fn column_bytes(&self) -> usize {
+        let outputs: usize = self.point.layers.iter().map(|layer| layer.outputs).sum();
+        2 * 4 * outputs * self.point.padded
+    }
+
+    fn max_columns(&self) -> usize {
+        let activations = self.point.layers.iter().map(|layer| layer.outputs * self.point.padded).max().unwrap_or(0);
+        let largest = 4 * activations.max(self.space.stride());
+        usize::try_from(self.device().max_binding_bytes()).unwrap_or(usize::MAX) / largest
     }
 
     fn peak_gflops(&self) -> Result<Option<f64>> {

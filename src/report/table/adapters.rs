@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::parts::line;
 use crate::backend::gpu::AdapterInfo;
-use crate::report::number::bytes;
+use crate::numeric::human_bytes;
 
 /// `hesper.adapters/1`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,8 +41,12 @@ pub fn adapters(out: &mut dyn Write, report: &AdaptersReport) -> io::Result<()> 
         line(out, &format!("adapter {}", adapter.index), &adapter.name)?;
         line(out, "kind", &format!("{}, through {}", adapter.device_type, adapter.api))?;
         line(out, "driver", &adapter.driver)?;
-        line(out, "largest buffer", &format!("{}, bound {}", bytes(adapter.max_buffer_bytes), bytes(adapter.max_binding_bytes)))?;
-        let storage = bytes(u64::from(adapter.workgroup_storage_bytes));
+        line(
+            out,
+            "largest buffer",
+            &format!("{}, bound {}", human_bytes(adapter.max_buffer_bytes), human_bytes(adapter.max_binding_bytes)),
+        )?;
+        let storage = human_bytes(u64::from(adapter.workgroup_storage_bytes));
         line(out, "workgroup", &format!("{} threads, {storage} shared", adapter.max_workgroup_threads))?;
         let features = if adapter.features.is_empty() { "none".into() } else { adapter.features.join(", ") };
         line(out, "extras", &features)?;

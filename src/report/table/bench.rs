@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use super::parts::line;
 use crate::job::{BenchRecord, BenchReport};
-use crate::report::number::{bytes, count, seconds};
+use crate::numeric::human_bytes;
+use crate::report::number::{count, seconds};
 
 /// Writes the table of `hesper bench`.
 ///
@@ -41,5 +42,5 @@ pub fn bench(out: &mut dyn Write, report: &BenchReport) -> io::Result<()> {
     writeln!(out)?;
     let held = report.results.iter().map(|result| result.peak_bytes).max().unwrap_or(0);
     line(out, "runs", &format!("{} each, after warm-up", first.runs))?;
-    line(out, "memory", &format!("{} for the operator and its vectors", bytes(held)))
+    line(out, "memory", &format!("{} for the operator and its vectors", human_bytes(held)))
 }
