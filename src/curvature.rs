@@ -275,6 +275,8 @@ pub struct BackendInfo {
     pub precision: Precision,
     /// Threads of the host that compute.
     pub threads: usize,
+    /// The variants of its kernels that a GPU runs: with the same ones a run repeats to the bit.
+    pub variants: Option<String>,
 }
 
 /// A curvature operator of an [`Objective`] on some backend.

@@ -27,7 +27,7 @@ impl CurvatureOperator for MatrixOperator {
     }
 
     fn info(&self) -> BackendInfo {
-        BackendInfo { kind: "test".into(), adapter: None, driver: None, precision: Precision::F64, threads: 1 }
+        BackendInfo { kind: "test".into(), adapter: None, driver: None, precision: Precision::F64, threads: 1, variants: None }
     }
 
     fn is_synchronous(&self) -> bool {

@@ -167,6 +167,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
             driver: None,
             precision: T::PRECISION,
             threads: rayon::current_num_threads(),
+            variants: None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The kernels: an entry point of a shader module and the values of its overrides.
 
+use std::fmt::{self, Display};
+
 use super::shaders::{self, Assembly};
 use crate::model::{Activation, Loss};
 
@@ -45,6 +47,13 @@ pub struct Workgroups {
     pub product_lanes: u32,
     /// Lanes along the columns and along the rows in the weight products.
     pub weights_lanes: [u32; 2],
+}
+
+impl Display for Workgroups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [x, y] = self.weights_lanes;
+        write!(f, "product 16x8 on {} lanes, weights 8x8 on {x}x{y} lanes", self.product_lanes)
+    }
 }
 
 impl Workgroups {

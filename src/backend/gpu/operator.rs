@@ -249,6 +249,7 @@ impl CurvatureOperator for Gpu {
             driver: Some(driver(info)),
             precision: Precision::F32,
             threads: 1,
+            variants: Some(self.device().workgroups().to_string()),
         }
     }
 }

@@ -144,6 +144,7 @@ impl CurvatureOperator for Reference {
             driver: None,
             precision: Precision::F64,
             threads: rayon::current_num_threads(),
+            variants: None,
         }
     }
 }
