@@ -14,13 +14,11 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     var tile: Tile;
     add_weights_incoming(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                delta[element] = sums[2u * r + c] * first[element];
-                bend[element] *= sums[2u * r + c];
-            }
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            delta[e] = sums[i] * first[e];
+            bend[e] *= sums[i];
         }
     }
 }
@@ -31,12 +29,10 @@ fn backward_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_i
     var tile: Tile;
     add_weights_incoming(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                delta[element] = sums[2u * r + c] * first[element];
-            }
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            delta[e] = sums[i] * first[e];
         }
     }
 }

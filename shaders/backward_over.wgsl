@@ -13,13 +13,11 @@ fn backward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                let result = at.direction * p.rows * p.samples4 + element;
-                curved[result] = fma(sums[2u * r + c], first[element], curved[result]);
-            }
+    let base = at.direction * p.rows * p.samples4;
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            curved[base + e] = fma(sums[i], first[e], curved[base + e]);
         }
     }
 }
@@ -30,12 +28,11 @@ fn backward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(lo
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                curved[at.direction * p.rows * p.samples4 + element] = sums[2u * r + c] * first[element];
-            }
+    let base = at.direction * p.rows * p.samples4;
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            curved[base + e] = sums[i] * first[e];
         }
     }
 }

@@ -36,15 +36,13 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     var tile: Tile;
     add_weights_incoming(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                let result = jets(sums[2u * r + c], at.row + r);
-                value[element] = result.value;
-                first[element] = result.first;
-                second[element] = result.second;
-            }
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            let result = jets(sums[i], at.row + i / 2u);
+            value[e] = result.value;
+            first[e] = result.first;
+            second[e] = result.second;
         }
     }
 }
@@ -55,14 +53,12 @@ fn forward_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     var tile: Tile;
     add_weights_incoming(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                let result = jets(sums[2u * r + c], at.row + r);
-                value[element] = result.value;
-                first[element] = result.first;
-            }
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            let result = jets(sums[i], at.row + i / 2u);
+            value[e] = result.value;
+            first[e] = result.first;
         }
     }
 }

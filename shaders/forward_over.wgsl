@@ -9,11 +9,12 @@
 @group(0) @binding(7) var<storage, read_write> tangent: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> curved: array<vec4<f32>>;
 
-fn bias(at: Position, row: u32) -> f32 {
+// The direction's bias in the row of element i of the tile.
+fn bias(at: Position, i: u32) -> f32 {
     if p.bias_offset == NONE {
         return 0.0;
     }
-    return vector[at.direction * p.block_stride + p.bias_offset + row];
+    return vector[at.direction * p.block_stride + p.bias_offset + at.row + i / 2u];
 }
 
 @compute @workgroup_size(LANES)
@@ -22,15 +23,13 @@ fn forward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        let b = bias(at, at.row + r);
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                let result = at.direction * p.rows * p.samples4 + element;
-                tangent[result] = first[element] * (sums[2u * r + c] + b);
-                curved[result] = bend[element] * (sums[2u * r + c] + b);
-            }
+    let base = at.direction * p.rows * p.samples4;
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            let ra = sums[i] + bias(at, i);
+            tangent[base + e] = first[e] * ra;
+            curved[base + e] = bend[e] * ra;
         }
     }
 }
@@ -41,13 +40,11 @@ fn forward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(loc
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    for (var r = 0u; r < ROWS && at.row + r < p.rows; r += 1u) {
-        let b = bias(at, at.row + r);
-        for (var c = 0u; c < 2u; c += 1u) {
-            if at.valid[c] {
-                let element = (at.row + r) * p.samples4 + at.sample[c];
-                tangent[at.direction * p.rows * p.samples4 + element] = first[element] * (sums[2u * r + c] + b);
-            }
+    let base = at.direction * p.rows * p.samples4;
+    for (var i = 0u; i < 32u; i += 1u) {
+        let e = element(at, i);
+        if e != NONE {
+            tangent[base + e] = first[e] * (sums[i] + bias(at, i));
         }
     }
 }

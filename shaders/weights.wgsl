@@ -82,19 +82,39 @@ fn eight(first: u32, count: u32, base: u32) -> Eight {
 }
 
 fn tangent_delta_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
-    return array(tangent_delta[at.low.x + s], tangent_delta[at.low.y + s], tangent_delta[at.low.z + s], tangent_delta[at.low.w + s], tangent_delta[at.high.x + s], tangent_delta[at.high.y + s], tangent_delta[at.high.z + s], tangent_delta[at.high.w + s]);
+    return array(
+        tangent_delta[at.low.x + s], tangent_delta[at.low.y + s],
+        tangent_delta[at.low.z + s], tangent_delta[at.low.w + s],
+        tangent_delta[at.high.x + s], tangent_delta[at.high.y + s],
+        tangent_delta[at.high.z + s], tangent_delta[at.high.w + s],
+    );
 }
 
 fn delta_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
-    return array(delta[at.low.x + s], delta[at.low.y + s], delta[at.low.z + s], delta[at.low.w + s], delta[at.high.x + s], delta[at.high.y + s], delta[at.high.z + s], delta[at.high.w + s]);
+    return array(
+        delta[at.low.x + s], delta[at.low.y + s],
+        delta[at.low.z + s], delta[at.low.w + s],
+        delta[at.high.x + s], delta[at.high.y + s],
+        delta[at.high.z + s], delta[at.high.w + s],
+    );
 }
 
 fn input_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
-    return array(input[at.low.x + s], input[at.low.y + s], input[at.low.z + s], input[at.low.w + s], input[at.high.x + s], input[at.high.y + s], input[at.high.z + s], input[at.high.w + s]);
+    return array(
+        input[at.low.x + s], input[at.low.y + s],
+        input[at.low.z + s], input[at.low.w + s],
+        input[at.high.x + s], input[at.high.y + s],
+        input[at.high.z + s], input[at.high.w + s],
+    );
 }
 
 fn tangent_input_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
-    return array(tangent_input[at.low.x + s], tangent_input[at.low.y + s], tangent_input[at.low.z + s], tangent_input[at.low.w + s], tangent_input[at.high.x + s], tangent_input[at.high.y + s], tangent_input[at.high.z + s], tangent_input[at.high.w + s]);
+    return array(
+        tangent_input[at.low.x + s], tangent_input[at.low.y + s],
+        tangent_input[at.low.z + s], tangent_input[at.low.w + s],
+        tangent_input[at.high.x + s], tangent_input[at.high.y + s],
+        tangent_input[at.high.z + s], tangent_input[at.high.w + s],
+    );
 }
 
 fn store(result_sums: Sums, at: Corner) {

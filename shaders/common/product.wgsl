@@ -13,6 +13,8 @@ override LANES: u32 = 64u;
 const ROWS: u32 = 16u;
 const NONE: u32 = 0xffffffffu;
 
+// Rows by samples: element 2r + c is row r and the thread's c-th vec4. A tile is indexed with constants only; what follows the loops
+// works on a copy, which may be indexed with a variable without moving the tile itself out of the registers.
 alias Tile = array<vec4<f32>, 32>;
 
 struct Product {
@@ -42,6 +44,15 @@ fn position(workgroup: vec3<u32>, lane: u32) -> Position {
     let first = workgroup.x * LANES * 2u + lane;
     let sample = vec2<u32>(first, first + LANES);
     return Position(workgroup.y * ROWS, min(sample, vec2<u32>(p.samples4 - 1u)), sample < vec2<u32>(p.samples4), workgroup.z);
+}
+
+// Where element i of the tile is in an array [rows, samples], or NONE where it is outside.
+fn element(at: Position, i: u32) -> u32 {
+    let row = at.row + i / 2u;
+    if row >= p.rows || !at.valid[i % 2u] {
+        return NONE;
+    }
+    return row * p.samples4 + at.sample[i % 2u];
 }
 
 // Where the weights of the tile's 16 rows begin in a vector of all parameters. Made once: what a loop needs of the uniforms and of

@@ -27,10 +27,11 @@ pub struct NegativeShare {
 /// F(0−), the share of negative eigenvalues, from the Gauss rules of independent probes.
 ///
 /// `mean` is each probe's [`Quadrature::cdf_estimate`] at 0, or, where a node is within τ of 0 (an eigenvalue 0 with its rounding
-/// error), the weight of the nodes below −τ ([`Quadrature::resolution`] with ε = `epsilon`, that of the vectors' precision). `lower` and `upper` start from the proved bounds of each probe's F(0)
-/// ([`Quadrature::cdf_brackets`]), rounding included; they are averaged over the probes and then moved outwards by the half-width
-/// of their 95 % interval (Student's t), which accounts for the choice of the probes. One probe tells no spread: its bounds are 0
-/// and 1.
+/// error), the weight of the nodes below −τ ([`Quadrature::resolution`] with ε = `epsilon`, that of the vectors' precision).
+///
+/// `lower` and `upper` start from the proved bounds of each probe's F(0) ([`Quadrature::cdf_brackets`]), rounding included; they are
+/// averaged over the probes and then moved outwards by the half-width of their 95 % interval (Student's t), which accounts for the
+/// choice of the probes. One probe tells no spread: its bounds are 0 and 1.
 pub fn negative_share(rules: &[Quadrature], epsilon: f64) -> NegativeShare {
     let estimate = |value: &dyn Fn(&Quadrature) -> f64| Estimate::from_samples(rules.iter().map(value).collect());
     let lower = estimate(&|rule| rule.cdf_brackets(&[0.0], epsilon)[0].0);
