@@ -141,7 +141,7 @@ impl Device {
         });
         if pollster::block_on(scope.pop()).is_some() {
             return Err(Error::Memory(format!(
-                "{}: out of memory at {bytes} bytes for {label}, {} in use: use fewer --samples or --columns, or --backend cpu",
+                "{}: out of memory at {bytes} bytes for {label}, after {} bytes of buffers: use fewer --samples or --columns, or --backend cpu",
                 self.info.name,
                 self.allocated.get()
             )));
