@@ -11,7 +11,7 @@ use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob};
-use hesper::curvature::{Curvature, CurvatureOperator, Objective};
+use hesper::curvature::{Curvature, CurvatureOperator, Objective, Workload};
 use hesper::model::{Activation, Loss};
 use hesper::numeric::Precision;
 
@@ -206,6 +206,10 @@ fn a_choice_becomes_an_operator() {
     struct Describe;
     impl OperatorJob for Describe {
         type Output = (String, Precision);
+
+        fn workload(&self, _dim: usize) -> Workload {
+            Workload { columns: 1, vectors: 2 }
+        }
 
         fn run<A: CurvatureOperator>(self, operator: &A) -> hesper::Result<Self::Output> {
             Ok((operator.info().kind, operator.info().precision))

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use self::cpu::Cpu;
 use self::gpu::{Device, Gpu, Software};
 use self::reference::Reference;
-use crate::curvature::{Curvature, CurvatureOperator, Objective};
+use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, Workload};
 use crate::error::{Error, Result};
 use crate::numeric::Precision;
 
@@ -74,12 +74,25 @@ pub struct BackendOptions {
     pub adapter: Option<String>,
     /// Precision; where none is asked for, f64 on the reference and f32 elsewhere.
     pub precision: Option<Precision>,
+    /// Bytes that a job may use; none for [`DEFAULT_BUDGET`](crate::curvature::DEFAULT_BUDGET).
+    pub memory_budget: Option<u64>,
+    /// How the linearization is held; none for the fastest mode that fits.
+    pub mode: Option<Mode>,
+}
+
+impl BackendOptions {
+    fn demand(&self, workload: Workload) -> Demand {
+        Demand { workload, budget: self.memory_budget, mode: self.mode }
+    }
 }
 
 /// Work to be done with an operator, whatever its backend.
 pub trait OperatorJob {
     /// What the work yields.
     type Output;
+
+    /// What the work keeps in memory beside its operator, for `dim` parameters.
+    fn workload(&self, dim: usize) -> Workload;
 
     /// Does the work.
     ///
@@ -88,30 +101,83 @@ pub trait OperatorJob {
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<Self::Output>;
 }
 
-/// Builds the operator that `options` ask for and runs `job` with it.
+/// A backend and its precision, chosen; a GPU is open.
+enum Choice {
+    CpuF32,
+    CpuF64,
+    Gpu(Rc<Device>),
+    Reference,
+}
+
+impl Choice {
+    fn new(options: &BackendOptions) -> Result<Self> {
+        let gpu = || Ok(Self::Gpu(Rc::new(Device::open(options.adapter.as_deref(), Software::Allowed)?)));
+        match (options.kind, options.precision) {
+            (BackendKind::Auto, Some(Precision::F64)) if options.adapter.is_none() => Ok(Self::CpuF64),
+            (BackendKind::Auto, None | Some(Precision::F32)) if options.adapter.is_none() => {
+                Ok(Device::open(None, Software::Refused).map_or(Self::CpuF32, |device| Self::Gpu(Rc::new(device))))
+            }
+            (BackendKind::Auto | BackendKind::Gpu, None | Some(Precision::F32)) => gpu(),
+            (BackendKind::Auto | BackendKind::Gpu, Some(Precision::F64)) => {
+                Err(Error::Input("a GPU computes in f32 only, but f64 was asked for: leave out --precision, or use --backend cpu".into()))
+            }
+            (BackendKind::Cpu, None | Some(Precision::F32)) => Ok(Self::CpuF32),
+            (BackendKind::Cpu, Some(Precision::F64)) => Ok(Self::CpuF64),
+            (BackendKind::Reference, None | Some(Precision::F64)) => Ok(Self::Reference),
+            (BackendKind::Reference, Some(Precision::F32)) => Err(Error::Input(
+                "the reference computes in f64 only, but f32 was asked for: leave out --precision, or use --backend cpu".into(),
+            )),
+        }
+    }
+
+    fn plan(&self, objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
+        match self {
+            Self::CpuF32 => Cpu::<f32>::plan(objective, curvature, demand),
+            Self::CpuF64 => Cpu::<f64>::plan(objective, curvature, demand),
+            Self::Gpu(device) => Gpu::plan(objective, curvature, device, demand),
+            Self::Reference => Reference::plan(objective, curvature, demand),
+        }
+    }
+}
+
+/// Where a job will run, and how it fits into the memory there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Never [`BackendKind::Auto`].
+    pub backend: BackendKind,
+    /// Of vectors and products.
+    pub precision: Precision,
+    /// The bytes.
+    pub memory: MemoryPlan,
+}
+
+/// How a job that keeps `workload` will fit into memory. Nothing is computed.
 ///
 /// # Errors
-/// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, [`Error::NonFinite`] where the
-/// loss is not finite, and whatever the job meets.
+/// [`Error::Memory`] where it does not fit, and as [`run`].
+pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOptions, workload: Workload) -> Result<Planned> {
+    let choice = Choice::new(options)?;
+    let (backend, precision) = match choice {
+        Choice::CpuF32 => (BackendKind::Cpu, Precision::F32),
+        Choice::CpuF64 => (BackendKind::Cpu, Precision::F64),
+        Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
+        Choice::Reference => (BackendKind::Reference, Precision::F64),
+    };
+    Ok(Planned { backend, precision, memory: choice.plan(objective, curvature, &options.demand(workload))? })
+}
+
+/// Builds the operator that `options` ask for, as the memory plan says, and runs `job` with it.
+///
+/// # Errors
+/// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, [`Error::Memory`] where the job does
+/// not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
 pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
-    match (options.kind, options.precision) {
-        (BackendKind::Auto, Some(Precision::F64)) if options.adapter.is_none() => job.run(&Cpu::<f64>::new(objective, curvature)?),
-        (BackendKind::Auto, None | Some(Precision::F32)) if options.adapter.is_none() => match Device::open(None, Software::Refused) {
-            Ok(device) => job.run(&Gpu::new(objective, curvature, &Rc::new(device))?),
-            Err(_) => job.run(&Cpu::<f32>::new(objective, curvature)?),
-        },
-        (BackendKind::Auto | BackendKind::Gpu, None | Some(Precision::F32)) => {
-            let device = Rc::new(Device::open(options.adapter.as_deref(), Software::Allowed)?);
-            job.run(&Gpu::new(objective, curvature, &device)?)
-        }
-        (BackendKind::Auto | BackendKind::Gpu, Some(Precision::F64)) => {
-            Err(Error::Input("a GPU computes in f32 only, but f64 was asked for: leave out --precision, or use --backend cpu".into()))
-        }
-        (BackendKind::Cpu, None | Some(Precision::F32)) => job.run(&Cpu::<f32>::new(objective, curvature)?),
-        (BackendKind::Cpu, Some(Precision::F64)) => job.run(&Cpu::<f64>::new(objective, curvature)?),
-        (BackendKind::Reference, None | Some(Precision::F64)) => job.run(&Reference::new(objective, curvature)?),
-        (BackendKind::Reference, Some(Precision::F32)) => Err(Error::Input(
-            "the reference computes in f64 only, but f32 was asked for: leave out --precision, or use --backend cpu".into(),
-        )),
+    let choice = Choice::new(options)?;
+    let schedule = choice.plan(objective, curvature, &options.demand(job.workload(objective.dim())))?.schedule;
+    match choice {
+        Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?),
+        Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?),
+        Choice::Gpu(device) => job.run(&Gpu::with_schedule(objective, curvature, &device, schedule)?),
+        Choice::Reference => job.run(&Reference::new(objective, curvature)?),
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::values::{self, ActivationList};
 use crate::backend::BackendKind;
+use crate::curvature::Mode;
 use crate::estimate::DensityOptions;
 use crate::job::SpectrumOptions;
 use crate::krylov::Reorthogonalization;
@@ -78,6 +79,9 @@ pub(super) struct DeviceArgs {
     /// The most memory to use, such as 2GiB or 500MB
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(super) memory_budget: Option<u64>,
+    /// How the linearization is held: cached, recomputed or streamed [default: the fastest that fits]
+    #[arg(long, value_name = "MODE")]
+    pub(super) linearization: Option<Mode>,
 }
 
 /// What a command says, and where.

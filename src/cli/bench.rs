@@ -11,7 +11,7 @@ use super::reporter::Reporter;
 use super::synthetic::Synthetic;
 use super::values::{self, Shape};
 use crate::backend::{self, OperatorJob};
-use crate::curvature::{Curvature, CurvatureOperator};
+use crate::curvature::{Curvature, CurvatureOperator, Workload};
 use crate::error;
 use crate::job::{self, BenchOptions, BenchRecord, BenchReport, JobContext};
 use crate::model::{Activation, Loss};
@@ -90,6 +90,10 @@ struct Cases<'a> {
 
 impl OperatorJob for Cases<'_> {
     type Output = Vec<BenchRecord>;
+
+    fn workload(&self, _dim: usize) -> Workload {
+        job::bench_workload(self.columns.iter().copied().max().unwrap_or(1))
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> error::Result<Self::Output> {
         let peak_gflops = operator.peak_gflops()?;

@@ -10,6 +10,7 @@ mod eigs;
 mod exit;
 mod hvp;
 mod output;
+mod plan;
 mod problem;
 mod progress;
 mod reporter;
@@ -47,6 +48,7 @@ enum Command {
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Bench(bench::BenchArgs),
+    Plan(plan::PlanArgs),
     Adapters(adapters::AdaptersArgs),
 }
 
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Adapters(args) => adapters::run(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)

@@ -74,6 +74,12 @@ impl DeviceArgs {
         if self.adapter.is_some() && matches!(self.backend, BackendKind::Cpu | BackendKind::Reference) {
             bail!("--adapter names a GPU, but --backend is {}: leave out one of them", self.backend);
         }
-        Ok(BackendOptions { kind: self.backend, adapter: self.adapter.clone(), precision: self.precision })
+        Ok(BackendOptions {
+            kind: self.backend,
+            adapter: self.adapter.clone(),
+            precision: self.precision,
+            memory_budget: self.memory_budget,
+            mode: self.linearization,
+        })
     }
 }

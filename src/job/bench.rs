@@ -5,11 +5,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::context::JobContext;
-use super::memory::vector_bytes;
+use super::memory::{self, vector_bytes};
 use super::progress::Stage;
 use super::record::ModelRecord;
 use crate::backend::OperatorJob;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Slot, VectorSpace as _};
 use crate::numeric::Precision;
@@ -179,6 +179,11 @@ fn activation(model: &ModelRecord) -> String {
     names.join(",")
 }
 
+/// What [`bench`](fn@bench) keeps in memory at `columns` columns.
+pub fn bench_workload(columns: usize) -> Workload {
+    memory::products_workload(Some(columns), columns)
+}
+
 /// [`bench`](fn@bench) for [`backend::run`](crate::backend::run).
 pub struct BenchJob<'a> {
     /// The surroundings.
@@ -189,6 +194,10 @@ pub struct BenchJob<'a> {
 
 impl OperatorJob for BenchJob<'_> {
     type Output = BenchRecord;
+
+    fn workload(&self, _dim: usize) -> Workload {
+        bench_workload(self.options.columns)
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<BenchRecord> {
         bench(operator, self.context, self.options)

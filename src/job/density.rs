@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::context::JobContext;
 use super::lanczos_run::{LanczosRuns, RunOptions, records, run_probes};
+use super::memory;
 use super::record::{Header, Meter, ProbeRecord, Stats};
 use crate::backend::OperatorJob;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
 use crate::estimate::{self, Density, DensityOptions};
 use crate::krylov::{Reorthogonalization, VectorSpace as _};
@@ -100,6 +101,11 @@ pub struct DensityJob<'a> {
 
 impl OperatorJob for DensityJob<'_> {
     type Output = DensityReport;
+
+    fn workload(&self, dim: usize) -> Workload {
+        let options = self.options;
+        memory::lanczos_workload(options.columns, options.probes, options.steps, dim, options.reorthogonalization)
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<DensityReport> {
         density(operator, self.context, self.options)

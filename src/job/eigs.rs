@@ -8,10 +8,11 @@ use super::pairs::eigenvectors;
 use super::progress::Stage;
 use super::record::{Eigenvalues, Header, Meter, Stats};
 use crate::backend::OperatorJob;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{
-    Block, Extremes, Lanczos, LanczosOptions, RitzValue, Termination, Tridiagonal, VectorSpace as _, extremes, ritz_values,
+    Block, Extremes, Lanczos, LanczosOptions, Reorthogonalization, RitzValue, Termination, Tridiagonal, VectorSpace as _, extremes,
+    ritz_values,
 };
 use crate::numeric::Precision;
 use crate::rng::Distribution;
@@ -257,6 +258,10 @@ pub struct EigsJob<'a> {
 
 impl OperatorJob for EigsJob<'_> {
     type Output = EigsReport;
+
+    fn workload(&self, dim: usize) -> Workload {
+        memory::lanczos_workload(None, 1, self.options.top + self.options.bottom + 2, dim, Reorthogonalization::Full)
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<EigsReport> {
         eigs(operator, self.context, self.options)

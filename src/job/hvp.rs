@@ -9,7 +9,7 @@ use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
 use crate::backend::OperatorJob;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{LanczosSeconds, VectorSpace as _};
 
@@ -63,7 +63,7 @@ pub fn hvp<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options
     let header = Header::new("hesper.hvp/1", operator, context)?;
     let count = vectors.len() / dim;
     let wanted = options.columns.unwrap_or(memory::MAX_COLUMNS).min(count);
-    let width = memory::columns(operator, options.memory_budget, 3, wanted);
+    let width = memory::columns(operator, options.memory_budget, memory::PRODUCT_VECTORS, wanted);
     let (mut products, mut seconds) = (Vec::with_capacity(vectors.len()), LanczosSeconds::default());
     for batch in vectors.chunks(width * dim) {
         let columns = batch.len() / dim;
@@ -106,6 +106,10 @@ pub struct HvpJob<'a> {
 
 impl OperatorJob for HvpJob<'_> {
     type Output = HvpReport;
+
+    fn workload(&self, dim: usize) -> Workload {
+        memory::products_workload(self.options.columns, self.vectors.len() / dim)
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<HvpReport> {
         hvp(operator, self.context, self.options, self.vectors)

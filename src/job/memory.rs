@@ -1,18 +1,38 @@
 //! What fits into the memory that a job may use.
 
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, DEFAULT_BUDGET, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Reorthogonalization, VectorSpace as _};
 use crate::numeric::human_bytes;
-
-/// Bytes that a job may use where nothing is said.
-pub(super) const DEFAULT_BUDGET: u64 = 4 << 30;
 
 /// Columns of a batch where nothing is said: wide enough for the products, and more would only take more memory.
 pub(super) const MAX_COLUMNS: usize = 32;
 
 /// Blocks of a Lanczos run besides its basis: q, the one before, and the product; one more for what a device needs in between.
 const BLOCKS: u64 = 4;
+
+/// A batch of products.
+pub(super) fn products_workload(columns: Option<usize>, count: usize) -> Workload {
+    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: PRODUCT_VECTORS }
+}
+
+/// Lanczos runs of `steps` steps in a space of `dim` dimensions.
+pub fn lanczos_workload(
+    columns: Option<usize>,
+    count: usize,
+    steps: usize,
+    dim: usize,
+    reorthogonalization: Reorthogonalization,
+) -> Workload {
+    let kept = match reorthogonalization {
+        Reorthogonalization::Full => steps.min(dim) as u64,
+        Reorthogonalization::None => 0,
+    };
+    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: kept + BLOCKS }
+}
+
+/// Vectors of a batch of products: x, y, and one more for what a device needs in between.
+pub(super) const PRODUCT_VECTORS: u64 = 3;
 
 /// Bytes of one vector.
 pub(super) fn vector_bytes<A: CurvatureOperator>(operator: &A) -> u64 {

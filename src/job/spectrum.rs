@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::context::JobContext;
 use super::lanczos_run::{LanczosRuns, RunOptions, extremes_of, records, run_probes};
+use super::memory;
 use super::record::{Eigenvalues, Header, Meter, ProbeRecord, Stats};
 use crate::backend::OperatorJob;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
 use crate::estimate::{
     self, Density, DensityOptions, Estimate, LearningRate, NegativeShare, frobenius_squared, max_stable_learning_rate, negative_share,
@@ -146,6 +147,11 @@ pub struct SpectrumJob<'a> {
 
 impl OperatorJob for SpectrumJob<'_> {
     type Output = SpectrumReport;
+
+    fn workload(&self, dim: usize) -> Workload {
+        let options = self.options;
+        memory::lanczos_workload(options.columns, options.probes, options.steps, dim, options.reorthogonalization)
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<SpectrumReport> {
         spectrum(operator, self.context, self.options)

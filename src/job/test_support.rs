@@ -3,7 +3,7 @@
 use super::context::{JobContext, Subject};
 use super::progress::Silent;
 use super::record::{DataRecord, LayerRecord, ModelRecord};
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Schedule};
 use crate::error::Result;
 use crate::krylov::test_support::{Columns, MatrixOperator};
 use crate::krylov::{LinearOperator as _, Slot, VectorSpace as _};
@@ -27,7 +27,15 @@ impl CurvatureOperator for MatrixOperator {
     }
 
     fn info(&self) -> BackendInfo {
-        BackendInfo { kind: "test".into(), adapter: None, driver: None, precision: Precision::F64, threads: 1, variants: None }
+        BackendInfo {
+            kind: "test".into(),
+            adapter: None,
+            driver: None,
+            precision: Precision::F64,
+            threads: 1,
+            linearization: Schedule::cached(1),
+            variants: None,
+        }
     }
 
     fn is_synchronous(&self) -> bool {

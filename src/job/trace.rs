@@ -10,7 +10,7 @@ use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
 use crate::backend::OperatorJob;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::krylov::{LanczosSeconds, Slot, VectorSpace as _};
@@ -147,7 +147,7 @@ struct Sampler<'a, A> {
 impl<'a, A: CurvatureOperator> Sampler<'a, A> {
     fn new(operator: &'a A, context: &'a JobContext<'a>, options: &'a TraceOptions) -> Self {
         let wanted = options.columns.unwrap_or(memory::MAX_COLUMNS);
-        let columns = memory::columns(operator, options.memory_budget, 3, wanted);
+        let columns = memory::columns(operator, options.memory_budget, memory::PRODUCT_VECTORS, wanted);
         Self { operator, context, options, columns, samples: Vec::new(), seconds: LanczosSeconds::default() }
     }
 
@@ -189,6 +189,10 @@ pub struct TraceJob<'a> {
 
 impl OperatorJob for TraceJob<'_> {
     type Output = TraceReport;
+
+    fn workload(&self, _dim: usize) -> Workload {
+        memory::products_workload(self.options.columns, self.options.probes)
+    }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<TraceReport> {
         trace(operator, self.context, self.options)

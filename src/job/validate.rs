@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use super::context::JobContext;
+use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats, loss_and_gradient_norm};
 use crate::backend::{self, BackendKind, BackendOptions, OperatorJob};
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
-use crate::krylov::{Lanczos, LanczosOptions, LanczosSeconds, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
+use crate::krylov::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
 use crate::numeric::{Precision, Real as _};
 use crate::rng::{self, Distribution};
 
@@ -291,6 +292,10 @@ pub struct ValidateJob<'a> {
 impl OperatorJob for ValidateJob<'_> {
     type Output = ValidateReport;
 
+    fn workload(&self, dim: usize) -> Workload {
+        memory::lanczos_workload(Some(1), 1, self.options.steps, dim, Reorthogonalization::Full)
+    }
+
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<ValidateReport> {
         let Self { context, options, objective, curvature } = self;
         let reference = BackendOptions { kind: BackendKind::Reference, ..BackendOptions::default() };
@@ -307,6 +312,10 @@ struct Against<'a, A> {
 
 impl<A: CurvatureOperator> OperatorJob for Against<'_, A> {
     type Output = ValidateReport;
+
+    fn workload(&self, dim: usize) -> Workload {
+        memory::lanczos_workload(Some(1), 1, self.options.steps, dim, Reorthogonalization::Full)
+    }
 
     fn run<R: CurvatureOperator>(self, reference: &R) -> Result<ValidateReport> {
         validate(self.candidate, reference, self.context, self.options)

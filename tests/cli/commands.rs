@@ -278,3 +278,21 @@ fn nothing_but_the_result_goes_to_standard_output_and_nothing_else_is_said() {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stdout.starts_with(b"{\n  \"schema\": \"hesper.trace/1\""));
 }
+
+/// The plan's parts add up, fit the budget, and follow the flags of the job that they are for.
+#[test]
+fn plan_states_the_bytes_of_a_job() {
+    let plan = |args: &[&str]| run_in_new_folder(&[&["plan"], args].concat())["plan"].clone();
+    let whole = plan(CPU);
+    assert_eq!((&whole["mode"], number(&whole["micro_batch"]), number(&whole["columns"])), (&Value::from("cached"), 1797.0, 10.0));
+    let vectors = |plan: &Value| {
+        let classes = plan["classes"].as_array().unwrap();
+        assert_eq!(number(&plan["total"]), classes.iter().map(|class| number(&class["bytes"])).sum::<f64>());
+        assert!(number(&plan["total"]) <= number(&plan["budget"]));
+        number(&classes.iter().find(|class| class["name"] == "vectors").unwrap()["bytes"])
+    };
+    // 100 kept vectors and four blocks, of 8,970 numbers of four bytes, ten columns.
+    assert_eq!(vectors(&whole), 104.0 * 8970.0 * 4.0 * 10.0);
+    assert_eq!(vectors(&plan(&["--backend", "cpu", "--precision", "f64", "--steps", "6", "--columns", "2"])), 10.0 * 8970.0 * 8.0 * 2.0);
+    hesper_ends(tempfile::tempdir().unwrap().path(), &["plan", "--backend", "cpu", "--memory-budget", "1MiB"], 2);
+}

@@ -16,9 +16,10 @@ mod space;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
+use crate::model::Activation;
 use crate::numeric::Real;
 use linearization::Segment;
 use product::{LayerShape, Scratch};
@@ -39,6 +40,7 @@ pub struct Cpu<T> {
     space: CpuSpace<T>,
     shapes: Vec<LayerShape>,
     parameters: Vec<T>,
+    schedule: Schedule,
     segments: Vec<Segment<T>>,
     /// f(θ).
     loss: f64,
@@ -49,11 +51,34 @@ pub struct Cpu<T> {
 }
 
 impl<T: Real> Cpu<T> {
-    /// The operator `curvature` of `objective`, linearized at its network's parameters.
+    /// How a job fits into memory, found without allocating anything.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not.
+    pub fn plan(objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
+        let capacity = Capacity {
+            samples: objective.samples(),
+            vector_bytes: (objective.dim() * size_of::<T>()) as u64,
+            micro_batch: SEGMENT,
+            max_columns: usize::MAX,
+        };
+        let demand = Demand { mode: Some(Mode::Cached), ..*demand };
+        MemoryPlan::choose(&demand, &capacity, |schedule| Self::footprint(objective, curvature, schedule))
+    }
+
+    /// The operator `curvature` of `objective`, linearized at its network's parameters once.
+    ///
+    /// # Errors
+    /// As [`with_schedule`](Self::with_schedule).
+    pub fn new(objective: &Objective, curvature: Curvature) -> Result<Self> {
+        Self::with_schedule(objective, curvature, Schedule::cached(objective.samples()))
+    }
+
+    /// The operator `curvature` of `objective` at its network's parameters, its linearization held as `schedule` says.
     ///
     /// # Errors
     /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`.
-    pub fn new(objective: &Objective, curvature: Curvature) -> Result<Self> {
+    pub fn with_schedule(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Result<Self> {
         let Curvature::Hessian = curvature;
         let shapes = product::shapes(objective);
         let samples = objective.samples();
@@ -74,18 +99,40 @@ impl<T: Real> Cpu<T> {
                 "the loss is {loss}: the network has diverged, or its inputs are on another scale than it was trained on"
             )));
         }
-        let column_bytes = SEGMENT * Scratch::<T>::numbers_per_row(&shapes) * size_of::<T>();
+        let columns_at_once = columns_at_once::<T>(&shapes);
         Ok(Self {
             space: CpuSpace::new(objective.dim()),
+            schedule,
             scratch: Mutex::default(),
             shapes,
             parameters,
             segments,
             loss,
             weight_decay,
-            columns_at_once: (SCRATCH_BYTES / column_bytes).clamp(1, MAX_COLUMNS),
+            columns_at_once,
             products: AtomicU64::new(0),
         })
+    }
+
+    /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate.
+    fn footprint(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Footprint {
+        let Curvature::Hessian = curvature;
+        let numbers = |count: usize| (count * size_of::<T>()) as u64;
+        let layers = objective.network().layers();
+        let kept: usize = layers
+            .iter()
+            .map(|layer| {
+                let slope = usize::from(layer.activation != Activation::Identity);
+                let bend = usize::from(!layer.activation.is_piecewise_linear());
+                layer.inputs + layer.outputs * (1 + slope + bend)
+            })
+            .sum();
+        let shapes = product::shapes(objective);
+        Footprint::default()
+            .with("parameters", numbers(objective.dim()), 0)
+            .with("linearization", numbers(kept * schedule.micro_batch), 0)
+            .with("loss", (objective.network().outputs() * schedule.micro_batch * size_of::<f64>()) as u64, 0)
+            .with("scratch", numbers(columns_at_once::<T>(&shapes) * SEGMENT * Scratch::<T>::numbers_per_row(&shapes)), 0)
     }
 
     /// The scratch, locked. A product takes it out and puts it back, so that no lock is held while threads work: one that waited for
@@ -98,6 +145,12 @@ impl<T: Real> Cpu<T> {
     fn assign_weight_decay(&self, x: &[T], y: &mut [T]) {
         y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(self.weight_decay * x.to_f64()));
     }
+}
+
+/// Columns whose scratch stays within [`SCRATCH_BYTES`].
+fn columns_at_once<T: Real>(shapes: &[LayerShape]) -> usize {
+    let column_bytes = SEGMENT * Scratch::<T>::numbers_per_row(shapes) * size_of::<T>();
+    (SCRATCH_BYTES / column_bytes).clamp(1, MAX_COLUMNS)
 }
 
 impl<T: Real> LinearOperator for Cpu<T> {
@@ -167,6 +220,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
             driver: None,
             precision: T::PRECISION,
             threads: rayon::current_num_threads(),
+            linearization: self.schedule,
             variants: None,
         }
     }

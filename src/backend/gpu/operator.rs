@@ -12,7 +12,7 @@ use super::linearization::{Linearization, product_cost};
 use super::peak;
 use super::space::{GpuBlock, GpuScalars, GpuSpace, word};
 use super::uniforms::{self, NONE};
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
 use crate::error::Result;
 use crate::krylov::{LinearOperator, Slot};
 use crate::numeric::{Precision, Real};
@@ -25,6 +25,7 @@ const WEIGHTS_TILE: usize = 8;
 pub struct Gpu {
     space: GpuSpace,
     point: Linearization,
+    schedule: Schedule,
     weight_decay: f64,
     /// (λ/2)·‖θ‖².
     penalty: f64,
@@ -44,11 +45,52 @@ struct Tangents {
 }
 
 impl Gpu {
+    /// How a job fits into the memory of `device`, found without allocating anything there.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::error::Error::Memory) where it does not.
+    pub fn plan(objective: &Objective, curvature: Curvature, device: &Rc<Device>, demand: &Demand) -> Result<MemoryPlan> {
+        let demand = Demand { mode: Some(Mode::Cached), ..*demand };
+        let space = GpuSpace::new(Rc::clone(device), objective.dim());
+        let capacity = Capacity {
+            samples: objective.samples(),
+            vector_bytes: 4 * space.stride() as u64,
+            micro_batch: objective.samples(),
+            max_columns: usize::MAX,
+        };
+        MemoryPlan::choose(&demand, &capacity, |schedule| Self::footprint(objective, curvature, space.stride(), schedule))
+    }
+
+    /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate.
+    fn footprint(objective: &Objective, curvature: Curvature, stride: usize, schedule: Schedule) -> Footprint {
+        let Curvature::Hessian = curvature;
+        let (network, padded) = (objective.network(), schedule.micro_batch.next_multiple_of(4));
+        let layers = network.layers();
+        let curved = |index: usize| index + 1 == layers.len() || !layers[index].activation.is_piecewise_linear();
+        let kept: usize = layers.iter().enumerate().map(|(index, layer)| layer.outputs * (3 + usize::from(curved(index)))).sum();
+        let outputs: usize = layers.iter().map(|layer| layer.outputs).sum();
+        let bytes = |numbers: usize| 4 * numbers as u64;
+        Footprint::default()
+            .with("parameters", bytes(stride), 0)
+            .with("data", bytes(network.inputs() * padded), 0)
+            .with("linearization", bytes(kept * padded), 0)
+            .with("loss", bytes((network.outputs() + 2) * padded), 0)
+            .with("tangents", 0, bytes(2 * outputs * padded))
+    }
+
     /// Uploads `objective` to `device` and computes its linearization. Operators on one device share its compiled kernels.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::error::Error::Memory) where an array exceeds the device's limits, [`Error::Device`](crate::error::Error::Device) where the device fails.
     pub fn new(objective: &Objective, curvature: Curvature, device: &Rc<Device>) -> Result<Self> {
+        Self::with_schedule(objective, curvature, device, Schedule::cached(objective.samples()))
+    }
+
+    /// As [`new`](Self::new), the linearization held as `schedule` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_schedule(objective: &Objective, curvature: Curvature, device: &Rc<Device>, schedule: Schedule) -> Result<Self> {
         match curvature {
             Curvature::Hessian => {}
         }
@@ -59,6 +101,7 @@ impl Gpu {
         Ok(Self {
             space,
             point,
+            schedule,
             weight_decay: objective.weight_decay(),
             penalty: 0.5 * objective.weight_decay() * squares,
             tangents: RefCell::default(),
@@ -249,6 +292,7 @@ impl CurvatureOperator for Gpu {
             driver: Some(driver(info)),
             precision: Precision::F32,
             threads: 1,
+            linearization: self.schedule,
             variants: Some(self.device().workgroups().to_string()),
         }
     }

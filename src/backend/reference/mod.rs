@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective};
+use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
 use crate::model::{LayerRange, Layout};
@@ -41,6 +41,26 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// How a job fits into memory: the linearization is made again for each product, and nothing of it is kept.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where another mode is asked for; [`Error::Memory`] where it does not fit.
+    pub fn plan(objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
+        let Curvature::Hessian = curvature;
+        if let Some(mode @ (Mode::Cached | Mode::Streamed)) = demand.mode {
+            return Err(Error::Input(format!("the reference knows one mode, recomputed, but {mode} was asked for")));
+        }
+        let demand = Demand { mode: Some(Mode::Recomputed), ..*demand };
+        let Schedule { micro_batch, .. } = schedule(objective);
+        let capacity = Capacity {
+            samples: objective.samples(),
+            vector_bytes: (objective.dim() * size_of::<f64>()) as u64,
+            micro_batch,
+            max_columns: usize::MAX,
+        };
+        MemoryPlan::choose(&demand, &capacity, |_| Footprint::default().with("linearization", group_bytes(objective) as u64, 0))
+    }
+
     /// The operator `curvature` of `objective` at its network's parameters.
     ///
     /// # Errors
@@ -85,6 +105,20 @@ impl Reference {
     }
 }
 
+/// What is at work at once.
+fn schedule(objective: &Objective) -> Schedule {
+    Schedule { mode: Mode::Recomputed, micro_batch: (GROUPS_AT_ONCE * LANES).min(objective.samples()) }
+}
+
+/// Bytes of the groups that are at work at once.
+fn group_bytes(objective: &Objective) -> usize {
+    let layers = objective.network().layers();
+    let widths: usize = layers.iter().map(|layer| layer.outputs).sum();
+    // A group holds z_0 and five arrays of every layer's width; its tangent R z_0 and three.
+    let group = 2 * objective.network().inputs() + 8 * widths;
+    group * size_of::<Lanes>() * GROUPS_AT_ONCE.min(objective.samples().div_ceil(LANES))
+}
+
 impl LinearOperator for Reference {
     type Space = ReferenceSpace;
 
@@ -126,11 +160,7 @@ impl CurvatureOperator for Reference {
     }
 
     fn bytes(&self) -> usize {
-        let layers = self.objective.network().layers();
-        let widths: usize = layers.iter().map(|layer| layer.outputs).sum();
-        // A group holds z_0 and five arrays of every layer's width; its tangent R z_0 and three.
-        let group = 2 * self.objective.network().inputs() + 8 * widths;
-        group * size_of::<Lanes>() * GROUPS_AT_ONCE.min(self.objective.samples().div_ceil(LANES))
+        group_bytes(&self.objective)
     }
 
     fn is_synchronous(&self) -> bool {
@@ -144,6 +174,7 @@ impl CurvatureOperator for Reference {
             driver: None,
             precision: Precision::F64,
             threads: rayon::current_num_threads(),
+            linearization: schedule(&self.objective),
             variants: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::estimate::{Density, Estimate};
-use crate::job::{Eigenvalue, Eigenvalues, Header, Stats};
+use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Stats};
 use crate::numeric::Precision;
 use crate::report::histogram;
 use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
@@ -14,7 +14,7 @@ pub(super) const LABEL: usize = 18;
 /// What was examined, under which loss, by what.
 pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
     let Header { model, data, loss, backend, operator, .. } = header;
-    line(out, "model", &format!("{}, {} parameters", layers(header), count(model.parameters)))?;
+    line(out, "model", &format!("{}, {} parameters", layers(&model.layers), count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
     let decay = if loss.weight_decay == 0.0 { String::new() } else { format!(", weight decay {}", loss.weight_decay) };
     line(out, "loss", &format!("{} = {}, gradient norm {}{decay}", loss.kind, plain(loss.value), plain(loss.gradient_norm)))?;
@@ -30,8 +30,7 @@ pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
 }
 
 /// `64-64-10 tanh`; an output activation is named where it is not the identity.
-fn layers(header: &Header) -> String {
-    let layers = &header.model.layers;
+pub(super) fn layers(layers: &[LayerRecord]) -> String {
     let mut widths: Vec<_> = layers.first().map(|layer| layer.r#in.to_string()).into_iter().collect();
     widths.extend(layers.iter().map(|layer| layer.out.to_string()));
     let Some((last, hidden)) = layers.split_last() else { return widths.join("-") };

@@ -1,0 +1,102 @@
+//! The data of an objective, in the type they came in.
+
+use crate::error::{Error, Result};
+use crate::numeric::Real;
+
+/// The network's inputs, [N, width] row by row, as the file stored them, and the factor they are multiplied by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    values: Storage,
+    scale: f64,
+    width: usize,
+}
+
+/// Numbers in the type they came in: a data set is not widened before it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Storage {
+    /// Bytes, such as an image's.
+    U8(Vec<u8>),
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+impl Storage {
+    /// How many numbers.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no number.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number `index`, exactly.
+    pub fn get(&self, index: usize) -> f64 {
+        match self {
+            Self::U8(values) => f64::from(values[index]),
+            Self::F32(values) => f64::from(values[index]),
+            Self::F64(values) => values[index],
+        }
+    }
+
+    /// Keeps the first `len` numbers.
+    pub fn truncate(&mut self, len: usize) {
+        match self {
+            Self::U8(values) => values.truncate(len),
+            Self::F32(values) => values.truncate(len),
+            Self::F64(values) => values.truncate(len),
+        }
+    }
+}
+
+impl Inputs {
+    /// Rows of `width` numbers, each multiplied by `scale` when it is read.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is no sample or the numbers make no whole rows; [`Error::NonFinite`] where one is not finite.
+    pub fn new(values: Storage, width: usize, scale: f64) -> Result<Self> {
+        if width == 0 || values.is_empty() {
+            return Err(Error::Input(format!("x has {} numbers in rows of {width}: at least one sample is needed", values.len())));
+        }
+        if !values.len().is_multiple_of(width) {
+            return Err(Error::Input(format!("x has {} numbers, no whole rows of {width}", values.len())));
+        }
+        let inputs = Self { values, scale, width };
+        if let Some(at) = (0..inputs.values.len()).find(|&at| !inputs.at(at).is_finite()) {
+            return Err(Error::NonFinite(format!(
+                "x[{}, {}] is {} (scaled by {scale}): every input must be finite",
+                at / width,
+                at % width,
+                inputs.values.get(at)
+            )));
+        }
+        Ok(inputs)
+    }
+
+    /// N.
+    pub fn samples(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The scaled number at flat index `index`.
+    pub fn at(&self, index: usize) -> f64 {
+        self.values.get(index) * self.scale
+    }
+
+    /// All rows, scaled in double precision and then rounded to `T`, [N, width] row by row.
+    pub fn to_vec<T: Real>(&self) -> Vec<T> {
+        (0..self.values.len()).map(|index| T::from_f64(self.at(index))).collect()
+    }
+}
