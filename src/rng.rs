@@ -98,14 +98,15 @@ fn fill_gaussian<T: Real>(seed: u64, probe: u32, out: &mut [T]) {
 
 /// A [`rand`] generator over one part of one probe; its key is derived from the seed's, so it never meets the Rademacher counters.
 #[derive(Clone, Debug)]
-struct Stream {
+pub struct Stream {
     key: [u32; 2],
     counter: u64,
     spare: Option<u32>,
 }
 
 impl Stream {
-    fn new(seed: u64, probe: u32, part: u32) -> Self {
+    /// Part `part` of probe `probe`.
+    pub fn new(seed: u64, probe: u32, part: u32) -> Self {
         let derived = threefry2x32(key(seed), [u32::MAX, probe]);
         Self { key: [derived[0] ^ part, derived[1]], counter: 0, spare: None }
     }

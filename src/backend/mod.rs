@@ -135,7 +135,7 @@ impl Choice {
             Self::CpuF32 => Cpu::<f32>::plan(objective, curvature, demand),
             Self::CpuF64 => Cpu::<f64>::plan(objective, curvature, demand),
             Self::Gpu(device) => Gpu::plan(objective, curvature, device, demand),
-            Self::Reference => Reference::plan(objective, curvature, demand),
+            Self::Reference => Reference::plan(objective, demand),
         }
     }
 }

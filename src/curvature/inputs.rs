@@ -119,6 +119,25 @@ impl Inputs {
         }
     }
 
+    /// The rows of `samples`, unscaled in the type they came in where they are in memory.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn rows(&self, samples: Range<usize>) -> Result<Self> {
+        let range = samples.start * self.width..samples.end * self.width;
+        let values = match &self.values {
+            Storage::U8(values) => Storage::U8(values[range].to_vec()),
+            Storage::F32(values) => Storage::F32(values[range].to_vec()),
+            Storage::F64(values) => Storage::F64(values[range].to_vec()),
+            Storage::Packed(values) => {
+                let mut numbers = Vec::with_capacity(range.len());
+                values.for_each(range, |number| numbers.push(number));
+                Storage::F64(numbers)
+            }
+        };
+        Self::new(values, self.width, self.scale)
+    }
+
     /// All rows, scaled in double precision and then rounded to `T`, [N, width] row by row.
     pub fn to_vec<T: Real>(&self) -> Vec<T> {
         let mut rows = vec![T::ZERO; self.values.len()];

@@ -1,10 +1,11 @@
 //! The function whose curvature is asked for, and what a backend that knows its products provides.
 
 mod inputs;
+mod operator;
 mod packed;
 mod plan;
 
-use std::fmt::{self, Display};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,26 +14,9 @@ use crate::krylov::{Block, LinearOperator, Scalars, Slot};
 use crate::model::{Loss, Network, Targets};
 use crate::numeric::Precision;
 pub use inputs::{Inputs, Storage};
+pub use operator::{Curvature, Draws, OutputCurvature};
 pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
-
-/// Which symmetric operator of the objective.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Curvature {
-    /// H = ∇²f(θ).
-    #[default]
-    Hessian,
-}
-
-impl Display for Curvature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hessian => "hessian",
-        })
-    }
-}
 
 /// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ.
 #[derive(Clone, Debug)]
@@ -93,6 +77,23 @@ impl Objective {
     /// N.
     pub fn samples(&self) -> usize {
         self.inputs.samples()
+    }
+
+    /// The same objective on some of the samples: its mean is over those alone.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where `samples` is empty or beyond N.
+    pub fn samples_only(&self, samples: Range<usize>) -> Result<Self> {
+        if samples.is_empty() || samples.end > self.samples() {
+            return Err(Error::Input(format!("samples {samples:?} of {}: at least one that is there is needed", self.samples())));
+        }
+        let outputs = self.network.outputs();
+        let targets = match &self.targets {
+            Targets::Classes(classes) => Targets::Classes(classes[samples.clone()].to_vec()),
+            Targets::Values(values) => Targets::Values(values[samples.start * outputs..samples.end * outputs].to_vec()),
+            Targets::Inputs => Targets::Inputs,
+        };
+        Self::new(self.network.clone(), self.loss, self.weight_decay, self.inputs.rows(samples)?, targets)
     }
 
     /// Number of parameters.

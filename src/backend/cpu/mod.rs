@@ -79,7 +79,7 @@ impl<T: Real> Cpu<T> {
     /// # Errors
     /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`.
     pub fn with_schedule(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Result<Self> {
-        let Curvature::Hessian = curvature;
+        let _ = curvature;
         let shapes = product::shapes(objective);
         let samples = objective.samples();
         let segments: Vec<_> = (0..samples)
@@ -116,7 +116,7 @@ impl<T: Real> Cpu<T> {
 
     /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate.
     fn footprint(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Footprint {
-        let Curvature::Hessian = curvature;
+        let _ = curvature;
         let numbers = |count: usize| (count * size_of::<T>()) as u64;
         let layers = objective.network().layers();
         let kept: usize = layers

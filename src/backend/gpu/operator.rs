@@ -63,7 +63,7 @@ impl Gpu {
 
     /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate.
     fn footprint(objective: &Objective, curvature: Curvature, stride: usize, schedule: Schedule) -> Footprint {
-        let Curvature::Hessian = curvature;
+        let _ = curvature;
         let (network, padded) = (objective.network(), schedule.micro_batch.next_multiple_of(4));
         let layers = network.layers();
         let curved = |index: usize| index + 1 == layers.len() || !layers[index].activation.is_piecewise_linear();
@@ -91,9 +91,7 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_schedule(objective: &Objective, curvature: Curvature, device: &Rc<Device>, schedule: Schedule) -> Result<Self> {
-        match curvature {
-            Curvature::Hessian => {}
-        }
+        let _ = curvature;
         let before = device.allocated();
         let space = GpuSpace::new(Rc::clone(device), objective.dim());
         let point = Linearization::new(device, objective, space.stride())?;

@@ -37,6 +37,9 @@ pub struct Reference {
     objective: Objective,
     layout: Layout,
     space: ReferenceSpace,
+    curvature: Curvature,
+    /// ∇f without weight decay, where its outer product is taken off.
+    mean_gradient: Option<Vec<f64>>,
     products: AtomicU64,
 }
 
@@ -45,8 +48,7 @@ impl Reference {
     ///
     /// # Errors
     /// [`Error::Input`] where another mode is asked for; [`Error::Memory`] where it does not fit.
-    pub fn plan(objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
-        let Curvature::Hessian = curvature;
+    pub fn plan(objective: &Objective, demand: &Demand) -> Result<MemoryPlan> {
         if let Some(mode @ (Mode::Cached | Mode::Streamed)) = demand.mode {
             return Err(Error::Input(format!("the reference knows one mode, recomputed, but {mode} was asked for")));
         }
@@ -66,9 +68,10 @@ impl Reference {
     /// # Errors
     /// [`Error::NonFinite`] where the loss is not finite.
     pub fn new(objective: &Objective, curvature: Curvature) -> Result<Self> {
-        let Curvature::Hessian = curvature;
-        let operator = Self {
+        let mut operator = Self {
             objective: objective.clone(),
+            curvature,
+            mean_gradient: None,
             layout: objective.network().layout(),
             space: ReferenceSpace::new(objective.dim()),
             products: AtomicU64::new(0),
@@ -78,6 +81,11 @@ impl Reference {
             return Err(Error::NonFinite(format!(
                 "the loss is {loss}: the network has diverged, or its inputs are on another scale than it was trained on"
             )));
+        }
+        if curvature.is_centred() {
+            let mut gradient = vec![0.0; objective.dim()];
+            operator.for_each_panel(|panel| add_gradient(operator.layout.layers(), panel, &mut gradient));
+            operator.mean_gradient = Some(gradient);
         }
         Ok(operator)
     }
@@ -132,12 +140,19 @@ impl LinearOperator for Reference {
         self.for_each_panel(|panel| {
             for (x, y) in x.iter().zip(y.iter_mut()) {
                 let ranges = self.layout.layers();
-                let tangents: Vec<Tangent> = panel.par_iter().map(|primal| primal.tangent(&self.objective, ranges, x)).collect();
-                add_products(ranges, panel, &tangents, y);
+                let tangents: Vec<Tangent> =
+                    panel.par_iter().map(|primal| primal.tangent(&self.objective, self.curvature, ranges, x)).collect();
+                add_products(ranges, self.curvature, panel, &tangents, y);
             }
         });
         for (x, y) in x.iter().zip(y) {
-            self.add_weight_decay(x, y);
+            if self.curvature.has_weight_decay() {
+                self.add_weight_decay(x, y);
+            }
+            if let Some(gradient) = &self.mean_gradient {
+                let along: f64 = gradient.iter().zip(x).map(|(g, x)| g * x).sum();
+                space::add_scaled(y, -along, gradient);
+            }
         }
         self.products.fetch_add(x.len() as u64, Ordering::Relaxed);
         Ok(())
@@ -191,13 +206,13 @@ fn add_gradient(ranges: &[LayerRange], panel: &[Primal], gradient: &mut [f64]) {
     }
 }
 
-/// (H v)_l = Σ Rδ_l z_lᵀ + δ_l R z_lᵀ, and Σ Rδ_l for the bias, over the panel's samples, added to `product`.
-fn add_products(ranges: &[LayerRange], panel: &[Primal], tangents: &[Tangent], product: &mut [f64]) {
+/// (H v)_l = Σ Rδ_l z_lᵀ + δ_l R z_lᵀ (the second with the network's own curvature only), and Σ Rδ_l for the bias, over the panel's samples, added to `product`.
+fn add_products(ranges: &[LayerRange], curvature: Curvature, panel: &[Primal], tangents: &[Tangent], product: &mut [f64]) {
     for (l, range) in ranges.iter().enumerate() {
         let weight = &mut product[range.weight.clone()];
         let rdeltas = || tangents.iter().map(|tangent| &tangent.delta[l]);
         add_outer_products(weight, rdeltas().zip(panel.iter().map(|primal| &primal.z[l])));
-        if l > 0 {
+        if l > 0 && curvature.has_network_curvature() {
             let deltas = panel.iter().map(|primal| &primal.delta[l]);
             add_outer_products(weight, deltas.zip(tangents.iter().map(|tangent| &tangent.z[l])));
         }

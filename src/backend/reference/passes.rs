@@ -7,7 +7,7 @@
 use super::activation::derivatives;
 use super::lanes::{LANES, Lanes};
 use super::loss;
-use crate::curvature::Objective;
+use crate::curvature::{Curvature, Objective, OutputCurvature};
 use crate::model::{Layer, LayerRange};
 
 /// What the passes at θ leave of a group of up to [`LANES`] samples. Lanes past the last sample have inputs and weights 0.
@@ -108,8 +108,9 @@ impl Primal {
         self.z[self.z.len() - 1].iter().map(|z| z.0[lane]).collect()
     }
 
-    /// R of everything, along the vector `direction` of all parameters.
-    pub(super) fn tangent(&self, objective: &Objective, ranges: &[LayerRange], direction: &[f64]) -> Tangent {
+    /// R of everything, along the vector `direction` of all parameters. Of operators without the network's own curvature, R δ has
+    /// the first term of each sum only.
+    pub(super) fn tangent(&self, objective: &Objective, curvature: Curvature, ranges: &[LayerRange], direction: &[f64]) -> Tangent {
         let layers = objective.network().layers();
         let depth = layers.len();
         let mut tangent = Tangent {
@@ -131,34 +132,65 @@ impl Primal {
             tangent.z.push(ra.iter().zip(&self.slope[l]).map(|(&ra, &slope)| slope * ra).collect());
             ra_of_layers.push(ra);
         }
-        // R g = loss'' · R z_L, then R g = Wᵀ Rδ + Vᵀ δ from layer to layer
-        let mut rg = self.loss_product(objective, &tangent.z[depth]);
+        // R g = A R z_L, then R g = Wᵀ Rδ + Vᵀ δ from layer to layer
+        let mut rg = self.output_product(objective, curvature, &tangent.z[depth]);
         for l in (0..depth).rev() {
             // R δ = R g ⊙ φ'(a) + g ⊙ φ''(a) ⊙ R a
             for (o, rdelta) in tangent.delta[l].iter_mut().enumerate() {
-                *rdelta = rg[o] * self.slope[l][o] + self.upstream[l][o] * self.bend[l][o] * ra_of_layers[l][o];
+                *rdelta = rg[o] * self.slope[l][o];
+                if curvature.has_network_curvature() {
+                    *rdelta += self.upstream[l][o] * self.bend[l][o] * ra_of_layers[l][o];
+                }
             }
             if l > 0 {
                 rg = vec![Lanes::ZERO; layers[l].inputs];
                 add_transposed_product(&mut rg, &layers[l].weight, &tangent.delta[l]);
-                add_transposed_product(&mut rg, &direction[ranges[l].weight.clone()], &self.delta[l]);
+                if curvature.has_network_curvature() {
+                    add_transposed_product(&mut rg, &direction[ranges[l].weight.clone()], &self.delta[l]);
+                }
             }
         }
         tangent
     }
 
-    /// (∂²loss/∂z_L²) R z_L, sample by sample.
-    fn loss_product(&self, objective: &Objective, rz: &[Lanes]) -> Vec<Lanes> {
-        let (kind, weight) = (objective.loss(), weight(objective));
+    /// A R z_L, sample by sample.
+    fn output_product(&self, objective: &Objective, curvature: Curvature, rz: &[Lanes]) -> Vec<Lanes> {
+        let kind = objective.loss();
+        let samples = objective.samples() as f64;
         let mut rg = vec![Lanes::ZERO; rz.len()];
         for lane in 0..self.samples {
             let u: Vec<f64> = rz.iter().map(|u| u.0[lane]).collect();
-            for (rg, product) in rg.iter_mut().zip(loss::hessian_product(kind, &self.outputs(lane), &u)) {
-                rg.0[lane] = weight * product;
+            let product = match curvature.output_curvature() {
+                OutputCurvature::None => vec![0.0; u.len()],
+                OutputCurvature::LossHessian => scaled(weight(objective), &loss::hessian_product(kind, &self.outputs(lane), &u)),
+                OutputCurvature::Gradient => {
+                    let q: Vec<f64> = self.upstream[self.upstream.len() - 1].iter().map(|g| g.0[lane]).collect();
+                    scaled(samples * dot(&q, &u), &q)
+                }
+                OutputCurvature::Sampled(draws) => {
+                    let number = u32::try_from(self.first_sample + lane).expect("fewer than 2³² samples");
+                    let mut product = vec![0.0; u.len()];
+                    for q in draws.output_gradients(kind, &self.outputs(lane), number).chunks(u.len()) {
+                        let factor = dot(q, &u) / (samples * f64::from(draws.count));
+                        product.iter_mut().zip(q).for_each(|(product, q)| *product += factor * q);
+                    }
+                    product
+                }
+            };
+            for (rg, product) in rg.iter_mut().zip(product) {
+                rg.0[lane] = product;
             }
         }
         rg
     }
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+fn scaled(factor: f64, x: &[f64]) -> Vec<f64> {
+    x.iter().map(|x| factor * x).collect()
 }
 
 /// What one sample's loss is multiplied by in the mean.

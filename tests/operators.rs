@@ -1,0 +1,102 @@
+//! The operators other than the Hessian: against each other, against single samples' gradients, and against PyTorch's products.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use std::fs::File;
+use std::path::Path;
+
+use common::{Case, assert_close, cases, loss_and_gradient, product, relative_error};
+use hesper::backend::reference::Reference;
+use hesper::curvature::{Curvature, Draws, Objective};
+use hesper::data::{self, DataOptions, NetworkOptions};
+use npyz::npz::NpzArchive;
+
+/// Rounding of sums of a few hundred products in double precision.
+const ROUNDING: f64 = 1e-12;
+
+fn reference(objective: &Objective, curvature: Curvature) -> Reference {
+    Reference::new(objective, curvature).unwrap()
+}
+
+fn reference_product(case: &Case, curvature: Curvature) -> Vec<f64> {
+    product(&reference(&case.objective(), curvature), &case.directions(1))
+}
+
+/// The gradients of the samples' own losses ℓₙ, weight decay left out.
+fn sample_gradients(case: &Case) -> Vec<Vec<f64>> {
+    let case = Case { weight_decay: 0.0, ..case.clone() };
+    let objective = case.objective();
+    (0..case.samples).map(|sample| loss_and_gradient(&reference(&only(&objective, sample), Curvature::Hessian)).1).collect()
+}
+
+/// The objective of one of its samples.
+fn only(objective: &Objective, sample: usize) -> Objective {
+    objective.samples_only(sample..sample + 1).unwrap()
+}
+
+#[test]
+fn the_residual_is_what_the_gauss_newton_matrix_lacks() {
+    for case in cases() {
+        let [hessian, ggn, residual] = [Curvature::Hessian, Curvature::Ggn, Curvature::Residual].map(|c| reference_product(&case, c));
+        let sum: Vec<f64> = ggn.iter().zip(&residual).map(|(g, r)| g + r).collect();
+        assert_close(&format!("{case:?}"), &sum, &hessian, ROUNDING);
+    }
+}
+
+/// (1/N) Σ ∇ℓₙ (∇ℓₙᵀ v), and the same about the mean, from the gradients of single samples.
+#[test]
+fn gradient_moments_are_those_of_the_samples_gradients() {
+    for case in cases().iter().filter(|case| case.samples < 40) {
+        let gradients = sample_gradients(case);
+        let v = case.directions(1);
+        let dot = |g: &[f64]| g.iter().zip(&v).map(|(g, v)| g * v).sum::<f64>();
+        let n = case.samples as f64;
+        let mean: Vec<f64> = (0..v.len()).map(|i| gradients.iter().map(|g| g[i]).sum::<f64>() / n).collect();
+        let second: Vec<f64> = (0..v.len()).map(|i| gradients.iter().map(|g| g[i] * dot(g)).sum::<f64>() / n).collect();
+        let covariance: Vec<f64> = second.iter().zip(&mean).map(|(second, mean_i)| second - mean_i * dot(&mean)).collect();
+        let scale = second.iter().fold(0.0_f64, |scale, x| scale.max(x.abs()));
+        assert_close(&format!("{case:?}: second moment"), &reference_product(case, Curvature::EmpiricalFisher), &second, ROUNDING);
+        let actual = reference_product(case, Curvature::GradientCovariance);
+        for (actual, expected) in actual.iter().zip(&covariance) {
+            assert!((actual - expected).abs() <= ROUNDING * scale, "{case:?}: {actual:e} and {expected:e}");
+        }
+    }
+}
+
+/// Sampled targets give the Gauss-Newton matrix in the mean: its quadratic form within five standard errors.
+#[test]
+fn sampled_targets_estimate_the_gauss_newton_matrix() {
+    for loss in hesper::model::Loss::ALL {
+        let case = Case { loss, samples: 30, ..Case::default() };
+        let v = case.directions(1);
+        let form = |curvature| reference_product(&case, curvature).iter().zip(&v).map(|(x, v)| x * v).sum::<f64>();
+        let exact = form(Curvature::Ggn);
+        let draws: Vec<f64> = (0..200).map(|seed| form(Curvature::FisherMc(Draws { count: 4, seed }))).collect();
+        let mean = draws.iter().sum::<f64>() / 200.0;
+        let variance = draws.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 199.0;
+        assert!((mean - exact).abs() < 5.0 * (variance / 200.0).sqrt(), "{loss}: {mean} and {exact}, variance {variance}");
+    }
+}
+
+/// PyTorch's products with the Gauss-Newton matrix, in float64.
+#[test]
+fn gauss_newton_products_are_pytorchs() {
+    for name in ["digits_tanh_32", "diabetes_silu_16x16", "digits_relu_64x64", "digits_ae_sigmoid"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        let model = data::load_network(&folder.join("model.safetensors"), &NetworkOptions::default()).unwrap();
+        let mut options = DataOptions { data: Some(folder.join("data.npz")), ..DataOptions::default() };
+        options.target_is_x = name.contains("_ae_");
+        let dataset = data::load_dataset(&options, &model.network).unwrap();
+        let loss = dataset.choose_loss(None, &model.hints, &model.network).unwrap();
+        let objective = dataset.into_objective(model.network, loss, 0.0).unwrap();
+        let mut archive = NpzArchive::new(File::open(folder.join("hv.npz")).unwrap()).unwrap();
+        let signs: Vec<u8> = archive.by_name("v0_signbits").unwrap().unwrap().into_vec().unwrap();
+        let expected: Vec<f64> = archive.by_name("gv0").unwrap().unwrap().into_vec().unwrap();
+        let v: Vec<f64> = (0..objective.dim()).map(|i| if signs[i / 8] >> (i % 8) & 1 == 1 { 1.0 } else { -1.0 }).collect();
+        let actual = product(&reference(&objective, Curvature::Ggn), &v);
+        let error = relative_error(&actual, &expected);
+        assert!(error < 1e-13, "{name}: {error:e}");
+    }
+}
