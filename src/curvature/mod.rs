@@ -26,6 +26,15 @@ pub enum Curvature {
     Hessian,
 }
 
+impl Curvature {
+    /// Whether the operator has no negative eigenvalue, whatever the objective.
+    pub const fn is_positive_semidefinite(self) -> bool {
+        match self {
+            Self::Hessian => false,
+        }
+    }
+}
+
 impl Display for Curvature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
