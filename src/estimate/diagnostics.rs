@@ -31,14 +31,21 @@ pub fn max_stable_learning_rate(largest: Option<RitzValue>, scale: f64, epsilon:
 pub struct SaddleIndex {
     /// The share of negative eigenvalues.
     pub negative_share: NegativeShare,
-    /// Known pairs that are negative by more than their residual: each is a direction of descent that surely exists.
+    /// So many negative eigenvalues there are at least, each a direction of descent that surely exists.
     pub certified_negative: usize,
 }
 
-/// The negative share with the pairs that are surely negative.
-pub fn saddle_index(measure: &SpectralMeasure, negative_share: NegativeShare) -> SaddleIndex {
-    let negative = |pair: &&RitzValue| pair.value + pair.residual + measure.resolution() < 0.0;
-    SaddleIndex { negative_share, certified_negative: measure.pairs().iter().filter(negative).count() }
+/// The negative share with the number of eigenvalues that are surely negative: the known pairs below 0, and the most Ritz values that
+/// any run of orthogonal vectors has below −δ(0) − τ.
+///
+/// By Courant-Fischer a subspace on which the form is negative proves as many negative eigenvalues as it has dimensions. Runs without
+/// reorthogonalization hold copies and prove nothing: then only the pairs count.
+pub fn saddle_index(measure: &SpectralMeasure, negative_share: NegativeShare, orthogonal_runs: bool) -> SaddleIndex {
+    let band = measure.resolution();
+    let bound = -measure.coupling_at(0.0) - band;
+    let in_rest = measure.rules().iter().map(|rule| rule.nodes.iter().filter(|&&node| node < bound).count()).max();
+    let known = measure.pairs().iter().filter(|pair| pair.value < -band).count();
+    SaddleIndex { negative_share, certified_negative: known + in_rest.filter(|_| orthogonal_runs).unwrap_or(0) }
 }
 
 /// Where the large positive eigenvalues part from the bulk.

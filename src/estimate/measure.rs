@@ -108,6 +108,16 @@ impl SpectralMeasure {
         ((2.0 / (1.0 - CONFIDENCE)).ln() / (self.rules.len() as f64 * (self.rest() + 2.0))).sqrt()
     }
 
+    /// δ(x), by which the known pairs may move the eigenvalues of the rest as they are counted from x.
+    pub fn coupling_at(&self, x: f64) -> f64 {
+        // 0/0: a pair without residual is coupled to nothing.
+        let part = |pair: &RitzValue| match pair.residual {
+            0.0 => 0.0,
+            residual => residual.powi(2) / ((pair.value - x).abs() - self.resolution()).max(0.0),
+        };
+        self.pairs.iter().map(part).sum()
+    }
+
     /// Bounds of the share of eigenvalues ≤ x for each of `points`, as (lower, upper); they hold for < x as well.
     ///
     /// Truncation: each probe's Chebyshev-Markov-Stieltjes [brackets](super::Brackets), proved. Sampling:
@@ -128,17 +138,9 @@ impl SpectralMeasure {
             let share = brackets.iter().map(|bracket| bracket.upper(rest_at)).sum::<f64>() / probes + half_width;
             pairs_up_to(pairs_at) + self.rest() * share.min(1.0)
         };
-        let coupling = |x: f64| -> f64 {
-            // 0/0: a pair without residual is coupled to nothing.
-            let part = |pair: &RitzValue| match pair.residual {
-                0.0 => 0.0,
-                residual => residual.powi(2) / ((pair.value - x).abs() - band).max(0.0),
-            };
-            self.pairs.iter().map(part).sum()
-        };
         let bounds = |&x: &f64| {
             // Both views are proved: near a pair Weyl's is the narrower one, far from all of them the other.
-            let (near, far) = (weyl + band, coupling(x) + band);
+            let (near, far) = (weyl + band, self.coupling_at(x) + band);
             let low = lower(x - near, x - near).max(lower(x - band, x - far));
             let high = upper(x + near, x + near).min(upper(x + band, x + far));
             ((low / self.dim()).clamp(0.0, 1.0), (high / self.dim()).clamp(0.0, 1.0))

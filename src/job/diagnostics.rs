@@ -64,7 +64,7 @@ pub(super) fn gradient_curvature<A: CurvatureOperator>(operator: &A) -> Result<O
 pub struct RelativeSharpness {
     /// The largest Ritz value: λmax(DHD) is no less, rounding aside.
     pub value: f64,
-    /// An eigenvalue of DHD lies within this of it.
+    /// An eigenvalue of DHD lies within this of it: the residual, or ten ε of the value where that is more.
     pub residual: f64,
 }
 
@@ -83,7 +83,8 @@ pub(super) fn relative_sharpness<A: CurvatureOperator>(operator: &A, parameters:
     let mut lanczos = Lanczos::new(&relative, start, 1, LanczosOptions { capacity: STEPS, ..LanczosOptions::default() })?;
     while lanczos.step()? {}
     let values = ritz_values(&lanczos.coefficients()?[0])?;
-    Ok(values.last().map(|ritz| RelativeSharpness { value: ritz.value, residual: ritz.residual }))
+    let floor = |value: f64| 10.0 * space.precision().epsilon() * value.abs();
+    Ok(values.last().map(|ritz| RelativeSharpness { value: ritz.value, residual: ritz.residual.max(floor(ritz.value)) }))
 }
 
 /// D A D on single vectors.

@@ -46,7 +46,7 @@ fn functionals(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> {
     let Functionals { nuclear_norm, stable_rank, participation_ratio, condition_positive_at_least, .. } = &report.functionals;
     parts::line(out, "sum of magnitudes", &parts::bounded(nuclear_norm))?;
     parts::line(out, "stable rank", &parts::bounded(stable_rank))?;
-    parts::line(out, "participation", &format!("{} eigenvalues", parts::bounded(participation_ratio)))?;
+    parts::line(out, "participation", &parts::bounded(participation_ratio))?;
     match condition_positive_at_least {
         Some(condition) => parts::line(out, "condition", &format!("at least {} on the positive part", magnitude(*condition))),
         None => Ok(()),
@@ -55,7 +55,7 @@ fn functionals(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> {
 
 fn diagnostics(out: &mut dyn Write, diagnostics: &Diagnostics) -> io::Result<()> {
     let Diagnostics { saddle_index, outliers, tail, gradient_curvature, relative_sharpness, counts } = diagnostics;
-    parts::line(out, "surely negative", &format!("{} eigenvalues found", count(saddle_index.certified_negative)))?;
+    parts::line(out, "surely negative", &format!("at least {} eigenvalues", count(saddle_index.certified_negative)))?;
     if let Some(OutlierSplit { count: above, smallest_outlier, bulk_edge, ratio, .. }) = outliers {
         let text = format!(
             "{} above the widest gap, {} to {} (ratio {})",
