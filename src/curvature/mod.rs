@@ -5,6 +5,7 @@ mod packed;
 mod plan;
 
 use std::fmt::{self, Display};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,14 +44,14 @@ impl Display for Curvature {
     }
 }
 
-/// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ.
+/// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
 #[derive(Clone, Debug)]
 pub struct Objective {
-    network: Network,
+    network: Arc<Network>,
     loss: Loss,
     weight_decay: f64,
-    inputs: Inputs,
-    targets: Targets,
+    inputs: Arc<Inputs>,
+    targets: Arc<Targets>,
 }
 
 impl Objective {
@@ -71,7 +72,7 @@ impl Objective {
             )));
         }
         check_targets(&network, loss, &inputs, &targets)?;
-        Ok(Self { network, loss, weight_decay, inputs, targets })
+        Ok(Self { network: Arc::new(network), loss, weight_decay, inputs: Arc::new(inputs), targets: Arc::new(targets) })
     }
 
     /// The network, whose parameters are θ.
@@ -111,7 +112,7 @@ impl Objective {
 
     /// The target of output `output` of sample `sample`: 0 or 1 for classes.
     pub fn target(&self, sample: usize, output: usize) -> f64 {
-        match &self.targets {
+        match &*self.targets {
             Targets::Classes(classes) => f64::from(u8::from(classes[sample] as usize == output)),
             Targets::Values(values) => values[sample * self.network.outputs() + output],
             Targets::Inputs => self.inputs.at(sample * self.inputs.width() + output),
