@@ -2,6 +2,7 @@
 //
 // incoming = δ', tangent_incoming = Rδ', the next layer's weight being read transposed through the strides;
 // curved [b, rows, samples] = Rs, replaced by Rδ.
+// Where the sum comes in pieces, each adds its share: there is nothing to finish.
 // Entry points: `backward_over`; `backward_over_linear` adds no Rs (piecewise linear activations). Override: LANES. Grid: see
 // product.wgsl.
 
@@ -13,11 +14,11 @@ fn backward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    let base = at.direction * p.rows * p.samples4;
+    let base = p.result_offset4 + at.direction * p.result_stride4;
     for (var i = 0u; i < 32u; i += 1u) {
         let e = element(at, i);
         if e != NONE {
-            curved[base + e] = fma(sums[i], first[e], curved[base + e]);
+            curved[base + e] = fma(sums[i], first[p.point_offset4 + e], curved[base + e]);
         }
     }
 }
@@ -28,11 +29,15 @@ fn backward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(lo
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    let base = at.direction * p.rows * p.samples4;
+    let base = p.result_offset4 + at.direction * p.result_stride4;
     for (var i = 0u; i < 32u; i += 1u) {
         let e = element(at, i);
         if e != NONE {
-            curved[base + e] = sums[i] * first[e];
+            var share = sums[i] * first[p.point_offset4 + e];
+            if p.accumulate == 1u {
+                share += curved[base + e];
+            }
+            curved[base + e] = share;
         }
     }
 }

@@ -2,11 +2,18 @@
 //
 // weights [n] all parameters; incoming [depth, samples] = z; value, first, second [rows, samples].
 // Entry points: `forward`; `forward_linear` leaves φ'' out (piecewise linear activations).
-// Overrides: LANES, ACTIVATION. Grid: see product.wgsl, one direction.
+// `value` holds the sum while it comes in pieces. Overrides: LANES, ACTIVATION. Grid: see product.wgsl, one direction.
 
-@group(0) @binding(3) var<storage, read_write> value: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> first: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> value: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> second: array<vec4<f32>>;
+
+fn sum_so_far(sum: vec4<f32>, e: u32) -> vec4<f32> {
+    if p.accumulate == 0u {
+        return sum;
+    }
+    return value[e] + sum;
+}
 
 struct Jets {
     value: vec4<f32>,
@@ -37,9 +44,15 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     add_weights_incoming(&tile, at);
     var sums = tile;
     for (var i = 0u; i < 32u; i += 1u) {
-        let e = element(at, i);
-        if e != NONE {
-            let result = jets(sums[i], at.row + i / 2u);
+        let inside = element(at, i);
+        if inside != NONE {
+            let e = p.point_offset4 + inside;
+            let a = sum_so_far(sums[i], e);
+            if p.finish == 0u {
+                value[e] = a;
+                continue;
+            }
+            let result = jets(a, at.row + i / 2u);
             value[e] = result.value;
             first[e] = result.first;
             second[e] = result.second;
@@ -54,9 +67,15 @@ fn forward_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     add_weights_incoming(&tile, at);
     var sums = tile;
     for (var i = 0u; i < 32u; i += 1u) {
-        let e = element(at, i);
-        if e != NONE {
-            let result = jets(sums[i], at.row + i / 2u);
+        let inside = element(at, i);
+        if inside != NONE {
+            let e = p.point_offset4 + inside;
+            let a = sum_so_far(sums[i], e);
+            if p.finish == 0u {
+                value[e] = a;
+                continue;
+            }
+            let result = jets(a, at.row + i / 2u);
             value[e] = result.value;
             first[e] = result.first;
         }

@@ -4,6 +4,9 @@
 // A thread keeps 8 x 8 numbers of the result and adds a dot product of vec4 of samples to each in every step; a workgroup of
 // LANES x LANES_Y threads makes 8·LANES columns of 8·LANES_Y rows. No shared memory, no barrier.
 //
+// A dispatch makes a window of the weight from a window of the samples; offsets are as in product.wgsl. Where the samples come in
+// pieces, all but the first `accumulate`. A bias is a weight of one column, of row_stride 1.
+//
 // delta [rows, samples] = δ; input [columns, samples] = z; tangent_delta [b, rows, samples] = Rδ; tangent_input
 // [b, columns, samples] = Rz; vector [b, block_stride] the parameters that weight decay multiplies (θ or V); result
 // [b, block_stride] a vector of all parameters, of which this layer's weight is written.
@@ -15,13 +18,22 @@ override LANES: u32 = 8u;
 override LANES_Y: u32 = 8u;
 
 struct Weights {
-    rows: u32,
-    columns: u32,
-    samples4: u32,
-    offset: u32,          // of the layer's weight
-    bias_offset: u32,     // of the layer's bias
-    block_stride: u32,
-    decay: f32,           // weight decay
+    rows: u32,                // rows made here
+    columns: u32,             // columns made here
+    samples4: u32,            // samples summed here / 4
+    stride4: u32,             // from one row of activations to the next, / 4
+    row_stride: u32,          // from one row of the weight to the next
+    vector_offset: u32,       // of the first row and column in the first direction of `vector`
+    result_offset: u32,       // and of `result`
+    block_stride: u32,        // from one direction to the next in both
+    delta_offset4: u32,       // of the first row and sample in `delta`
+    tangent_delta_offset4: u32,   // and in the first direction of `tangent_delta`
+    tangent_delta_stride4: u32,   // from one direction of that to the next
+    input_offset4: u32,       // of the first column and sample in `input`
+    tangent_input_offset4: u32,   // and in the first direction of `tangent_input`
+    tangent_input_stride4: u32,   // from one direction of that to the next
+    decay: f32,               // weight decay
+    accumulate: u32,          // 1: start from the result instead of the weight decay
 }
 
 @group(0) @binding(0) var<uniform> p: Weights;
@@ -77,10 +89,10 @@ struct Eight {
     high: vec4<u32>,
 }
 
-fn eight(first: u32, count: u32, base: u32) -> Eight {
+fn eight(first: u32, count: u32, offset4: u32) -> Eight {
     let row = vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u);
     let last = vec4<u32>(count - 1u);
-    return Eight((min(row, last) + base) * p.samples4, (min(row + 4u, last) + base) * p.samples4);
+    return Eight(min(row, last) * p.stride4 + offset4, min(row + 4u, last) * p.stride4 + offset4);
 }
 
 fn tangent_delta_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
@@ -119,12 +131,19 @@ fn tangent_input_at(at: Eight, s: u32) -> array<vec4<f32>, 8> {
     );
 }
 
+fn store_number(sum: f32, at: u32) {
+    if p.accumulate == 1u {
+        result[p.result_offset + at] += sum;
+    } else {
+        result[p.result_offset + at] = fma(p.decay, vector[p.vector_offset + at], sum);
+    }
+}
+
 fn store(result_sums: Sums, at: Corner) {
     var sums = result_sums;
     for (var r = 0u; r < 8u && at.row + r < p.rows; r += 1u) {
         for (var c = 0u; c < 8u && at.column + c < p.columns; c += 1u) {
-            let element = at.direction * p.block_stride + p.offset + (at.row + r) * p.columns + at.column + c;
-            result[element] = fma(p.decay, vector[element], sums[2u * r + c / 4u][c % 4u]);
+            store_number(sums[2u * r + c / 4u][c % 4u], at.direction * p.block_stride + (at.row + r) * p.row_stride + at.column + c);
         }
     }
 }
@@ -134,10 +153,10 @@ fn weights(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     let at = corner(workgroup, local);
     var sums: Sums;
     let count = p.samples4;
-    let rows = eight(at.row, p.rows, 0u);
-    let tangent_rows = eight(at.row, p.rows, at.direction * p.rows);
-    let columns = eight(at.column, p.columns, 0u);
-    let tangent_columns = eight(at.column, p.columns, at.direction * p.columns);
+    let rows = eight(at.row, p.rows, p.delta_offset4);
+    let tangent_rows = eight(at.row, p.rows, p.tangent_delta_offset4 + at.direction * p.tangent_delta_stride4);
+    let columns = eight(at.column, p.columns, p.input_offset4);
+    let tangent_columns = eight(at.column, p.columns, p.tangent_input_offset4 + at.direction * p.tangent_input_stride4);
     for (var s = 0u; s < count; s += 1u) {
         add_dot_products(&sums, tangent_delta_at(tangent_rows, s), input_at(columns, s));
     }
@@ -152,8 +171,8 @@ fn weights_first(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     let at = corner(workgroup, local);
     var sums: Sums;
     let count = p.samples4;
-    let tangent_rows = eight(at.row, p.rows, at.direction * p.rows);
-    let columns = eight(at.column, p.columns, 0u);
+    let tangent_rows = eight(at.row, p.rows, p.tangent_delta_offset4 + at.direction * p.tangent_delta_stride4);
+    let columns = eight(at.column, p.columns, p.input_offset4);
     for (var s = 0u; s < count; s += 1u) {
         add_dot_products(&sums, tangent_delta_at(tangent_rows, s), input_at(columns, s));
     }
@@ -165,8 +184,8 @@ fn gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     let at = corner(workgroup, local);
     var sums: Sums;
     let count = p.samples4;
-    let rows = eight(at.row, p.rows, 0u);
-    let columns = eight(at.column, p.columns, 0u);
+    let rows = eight(at.row, p.rows, p.delta_offset4);
+    let columns = eight(at.column, p.columns, p.input_offset4);
     for (var s = 0u; s < count; s += 1u) {
         add_dot_products(&sums, delta_at(rows, s), input_at(columns, s));
     }
@@ -176,14 +195,13 @@ fn gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
 fn store_bias(sum: f32, row: u32, direction: u32, lane: u32) {
     let total = workgroup_sum(sum, lane);
     if lane == 0u {
-        let element = direction * p.block_stride + p.bias_offset + row;
-        result[element] = fma(p.decay, vector[element], total);
+        store_number(total, direction * p.block_stride + row * p.row_stride);
     }
 }
 
 @compute @workgroup_size(GROUP)
 fn bias_sums(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let base = (workgroup.z * p.rows + workgroup.x) * p.samples4;
+    let base = p.tangent_delta_offset4 + workgroup.z * p.tangent_delta_stride4 + workgroup.x * p.stride4;
     var sum = vec4<f32>();
     for (var s = lane; s < p.samples4; s += GROUP) {
         sum += tangent_delta[base + s];
@@ -193,7 +211,7 @@ fn bias_sums(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
 
 @compute @workgroup_size(GROUP)
 fn bias_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let base = workgroup.x * p.samples4;
+    let base = p.delta_offset4 + workgroup.x * p.stride4;
     var sum = vec4<f32>();
     for (var s = lane; s < p.samples4; s += GROUP) {
         sum += delta[base + s];

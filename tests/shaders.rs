@@ -124,10 +124,50 @@ fn parameters_have_the_shaders_layout() {
     for assembly in [&shaders::FORWARD, &shaders::BACKWARD, &shaders::FORWARD_OVER, &shaders::BACKWARD_OVER] {
         assert_mirrors!(
             assembly,
-            Product { rows, depth, samples4, offset, row_stride, depth_stride, bias_offset, block_stride, tangent_depth }
+            Product {
+                rows,
+                samples4,
+                stride4,
+                depth,
+                tangent_depth,
+                row_stride,
+                depth_stride,
+                weight_offset,
+                vector_offset,
+                vector_stride,
+                bias_offset,
+                incoming_offset4,
+                tangent_offset4,
+                tangent_stride4,
+                point_offset4,
+                result_offset4,
+                result_stride4,
+                accumulate,
+                finish
+            }
         );
     }
-    assert_mirrors!(&shaders::WEIGHTS, Weights { rows, columns, samples4, offset, bias_offset, block_stride, decay });
+    assert_mirrors!(
+        &shaders::WEIGHTS,
+        Weights {
+            rows,
+            columns,
+            samples4,
+            stride4,
+            row_stride,
+            vector_offset,
+            result_offset,
+            block_stride,
+            delta_offset4,
+            tangent_delta_offset4,
+            tangent_delta_stride4,
+            input_offset4,
+            tangent_input_offset4,
+            tangent_input_stride4,
+            decay,
+            accumulate
+        }
+    );
     assert_mirrors!(&shaders::LOSS, Loss { outputs, padded, samples, weight });
     assert_mirrors!(&shaders::KRYLOV, Krylov { stride4, columns, slot, groups, blocks, row, root, constant });
     assert_mirrors!(&shaders::PROBE, Probe { key, first_probe, length, stride4, groups });

@@ -1,10 +1,16 @@
 // One register tile of a product (weights) x (activations): a workgroup makes ROWS rows of 8·LANES samples, a thread 16 x 8
 // numbers, with no shared memory and no barrier.
 //
-// The weight of row m and depth k is at offset + m·row_stride + k·depth_stride: so W and Wᵀ are one code. Its address is the same
-// for all lanes, and so costs one scalar load a wave; activations are read as vec4, neighbouring lanes side by side.
+// The weight of row m and depth k is at weight_offset + m·row_stride + k·depth_stride: so W and Wᵀ are one code. Its address is the
+// same for all lanes, and so costs one scalar load a wave; activations are read as vec4, neighbouring lanes side by side.
 // Activations are [width, samples] row by row, samples padded to a multiple of 4; those of b directions are [b, width, samples].
 // Rows and samples past the end repeat the last one in the loops and are not stored.
+//
+// A dispatch makes a window of the result from a window of the sum: `rows` rows and 4·samples4 samples, from `depth` (and
+// `tangent_depth`) terms. Every operand has an offset that says where its window begins in what is bound; offsets may wrap around
+// 2³², so that a window may begin before what is bound. Where the sum comes in pieces, all but the first `accumulate` onto the
+// result that the last one left, and only the last one does `finish`: adds the bias and applies what belongs to the layer. A piece
+// without terms is allowed: it only finishes, with the bias in what is bound.
 //
 // Dispatched over (ceil(samples4 / (2·LANES)), ceil(rows / ROWS), directions).
 
@@ -18,15 +24,25 @@ const NONE: u32 = 0xffffffffu;
 alias Tile = array<vec4<f32>, 32>;
 
 struct Product {
-    rows: u32,            // rows of the result
-    depth: u32,           // length of the sum
-    samples4: u32,        // padded samples / 4
-    offset: u32,          // of the layer's weight in a vector of all parameters
-    row_stride: u32,
-    depth_stride: u32,
-    bias_offset: u32,     // of the layer's bias, or NONE
-    block_stride: u32,    // from one direction's vector to the next
-    tangent_depth: u32,   // length of the sum over tangent activations: 0 where they vanish
+    rows: u32,                // rows made here
+    samples4: u32,            // samples made here / 4
+    stride4: u32,             // from one row of activations to the next, / 4
+    depth: u32,               // length of the sum over `incoming`
+    tangent_depth: u32,       // length of the sum over `tangent_incoming`: 0 where they vanish
+    row_stride: u32,          // from one row of the weight to the next
+    depth_stride: u32,        // from one term of the sum to the next
+    weight_offset: u32,       // of the first row and term in `weights`
+    vector_offset: u32,       // and in the first direction of `vector`
+    vector_stride: u32,       // from one direction's vector to the next
+    bias_offset: u32,         // of the first row's bias in `weights` or `vector`, or NONE
+    incoming_offset4: u32,    // of the first term and sample in `incoming`
+    tangent_offset4: u32,     // and in the first direction of `tangent_incoming`
+    tangent_stride4: u32,     // from one direction of `tangent_incoming` to the next
+    point_offset4: u32,       // of the first row and sample in arrays [rows, samples] at the point θ
+    result_offset4: u32,      // and in the first direction of arrays [b, rows, samples]
+    result_stride4: u32,      // from one direction of those to the next
+    accumulate: u32,          // 1: start from the result
+    finish: u32,              // 1: add the bias and apply what belongs to the layer
 }
 
 @group(0) @binding(0) var<uniform> p: Product;
@@ -46,13 +62,13 @@ fn position(workgroup: vec3<u32>, lane: u32) -> Position {
     return Position(workgroup.y * ROWS, min(sample, vec2<u32>(p.samples4 - 1u)), sample < vec2<u32>(p.samples4), workgroup.z);
 }
 
-// Where element i of the tile is in an array [rows, samples], or NONE where it is outside.
+// Where element i of the tile is in an array [rows, samples] whose window begins at 0, or NONE where it is outside.
 fn element(at: Position, i: u32) -> u32 {
     let row = at.row + i / 2u;
     if row >= p.rows || !at.valid[i % 2u] {
         return NONE;
     }
-    return row * p.samples4 + at.sample[i % 2u];
+    return row * p.stride4 + at.sample[i % 2u];
 }
 
 // Where the weights of the tile's 16 rows begin in a vector of all parameters. Made once: what a loop needs of the uniforms and of
@@ -119,9 +135,9 @@ fn add_outer_product(tile: ptr<function, Tile>, w: mat4x4<f32>, z: array<vec4<f3
 fn add_weights_incoming(tile: ptr<function, Tile>, at: Position) {
     let depth = p.depth;
     let step = p.depth_stride;
-    let width = p.samples4;
-    var rows = rows_from(at.row, p.offset);
-    var sample = at.sample;
+    let width = p.stride4;
+    var rows = rows_from(at.row, p.weight_offset);
+    var sample = at.sample + p.incoming_offset4;
     for (var k = 0u; k < depth; k += 1u) {
         let w = mat4x4<f32>(four_weights(rows.a), four_weights(rows.b), four_weights(rows.c), four_weights(rows.d));
         add_outer_product(tile, w, array(incoming[sample.x], incoming[sample.y]));

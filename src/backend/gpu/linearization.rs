@@ -4,6 +4,7 @@ use wgpu::Buffer;
 
 use super::device::Device;
 use super::kernel::{Curve, Kernel};
+use super::product::{self, product_cost};
 use super::space::word;
 use super::uniforms::{self, NONE};
 use crate::curvature::Objective;
@@ -47,18 +48,6 @@ pub(super) struct Linearization {
     pub samples: usize,
     pub padded: usize,
 }
-
-/// The operations of a product of depth `depth` over `rows` × `columns` results.
-#[expect(clippy::cast_precision_loss, reason = "an estimate")]
-pub(super) fn product_cost(rows: usize, depth: usize, columns: usize) -> f64 {
-    2.0 * rows as f64 * depth as f64 * columns as f64
-}
-
-/// Rows of a workgroup's tile in common/product.wgsl.
-const TILE_ROWS: usize = 16;
-
-/// Vec4 of samples of a thread there.
-const TILE_VEC4: usize = 2;
 
 impl Linearization {
     /// Runs both passes for `objective`, whose vectors are padded to `stride` numbers.
@@ -105,25 +94,17 @@ impl Linearization {
         }
     }
 
-    /// Workgroups of a product kernel for `rows` rows in `directions` directions.
-    pub(super) fn grid(&self, device: &Device, rows: usize, directions: usize) -> [usize; 3] {
-        let lanes = device.workgroups().product_lanes as usize;
-        [(self.padded / 4).div_ceil(lanes * TILE_VEC4), rows.div_ceil(TILE_ROWS), directions]
-    }
-
-    /// Parameters of a product with layer `index`'s weight as it is.
+    /// Parameters of a product with layer `index`'s weight as it is, for vectors and tangents of one direction after another.
     pub(super) fn forward_params(&self, index: usize, stride: usize) -> uniforms::Product {
         let layer = &self.layers[index];
         uniforms::Product {
             rows: word(layer.outputs),
             depth: word(layer.inputs),
-            samples4: word(self.padded / 4),
-            offset: word(layer.range.weight.start),
+            tangent_depth: if index == 0 { 0 } else { word(layer.inputs) },
             row_stride: word(layer.inputs),
             depth_stride: 1,
             bias_offset: layer.range.bias.as_ref().map_or(NONE, |bias| word(bias.start)),
-            block_stride: word(stride),
-            tangent_depth: if index == 0 { 0 } else { word(layer.inputs) },
+            ..self.product_params(layer, layer.inputs, layer.outputs, stride)
         }
     }
 
@@ -133,11 +114,26 @@ impl Linearization {
         uniforms::Product {
             rows: word(layer.inputs),
             depth: word(layer.outputs),
+            tangent_depth: word(layer.outputs),
             row_stride: 1,
             depth_stride: word(layer.inputs),
             bias_offset: NONE,
-            tangent_depth: word(layer.outputs),
-            ..self.forward_params(index, stride)
+            ..self.product_params(layer, layer.outputs, layer.inputs, stride)
+        }
+    }
+
+    fn product_params(&self, layer: &LayerPoint, depth: usize, rows: usize, stride: usize) -> uniforms::Product {
+        let samples4 = self.padded / 4;
+        uniforms::Product {
+            samples4: word(samples4),
+            stride4: word(samples4),
+            weight_offset: word(layer.range.weight.start),
+            vector_offset: word(layer.range.weight.start),
+            vector_stride: word(stride),
+            tangent_stride4: word(depth * samples4),
+            result_stride4: word(rows * samples4),
+            finish: 1,
+            ..uniforms::Product::default()
         }
     }
 
@@ -154,10 +150,10 @@ impl Linearization {
     fn forward(&self, device: &Device, objective: &Objective, stride: usize) -> Result<()> {
         for (index, (point, layer)) in self.layers.iter().zip(objective.network().layers()).enumerate() {
             let kernel = Kernel::Forward(layer.activation, point.curve);
-            let mut bindings = vec![(1, &self.parameters), (2, self.incoming(index)), (3, &point.value), (4, &point.first)];
-            bindings.extend(point.bend.as_ref().map(|bend| (5, bend)));
-            let cost = product_cost(point.outputs, point.inputs, self.padded);
-            device.dispatch(kernel, self.forward_params(index, stride), &bindings, self.grid(device, point.outputs, 1), cost)?;
+            let mut bindings = vec![(1, &self.parameters), (2, self.incoming(index)), (5, &point.value), (6, &point.first)];
+            bindings.extend(point.bend.as_ref().map(|bend| (7, bend)));
+            let params = uniforms::Product { tangent_depth: 0, ..self.forward_params(index, stride) };
+            product::pass(device, kernel, params, 1, &bindings)?;
         }
         Ok(())
     }
@@ -176,11 +172,10 @@ impl Linearization {
     fn backward(&self, device: &Device, stride: usize) -> Result<()> {
         for index in (1..self.layers.len()).rev() {
             let (below, layer) = (&self.layers[index - 1], &self.layers[index]);
-            let mut bindings = vec![(1, &self.parameters), (2, &layer.delta), (3, &below.first), (5, &below.delta)];
-            bindings.extend(below.bend.as_ref().map(|bend| (4, bend)));
-            let cost = product_cost(layer.inputs, layer.outputs, self.padded);
-            let grid = self.grid(device, layer.inputs, 1);
-            device.dispatch(Kernel::Backward(below.curve), self.backward_params(index, stride), &bindings, grid, cost)?;
+            let mut bindings = vec![(1, &self.parameters), (2, &layer.delta), (5, &below.first), (7, &below.delta)];
+            bindings.extend(below.bend.as_ref().map(|bend| (6, bend)));
+            let params = uniforms::Product { tangent_depth: 0, ..self.backward_params(index, stride) };
+            product::pass(device, Kernel::Backward(below.curve), params, 1, &bindings)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod kernel;
 mod linearization;
 mod operator;
 mod peak;
+mod product;
 mod recorder;
 pub mod shaders;
 mod space;

@@ -8,17 +8,15 @@ use wgpu::Buffer;
 use super::adapter::driver;
 use super::device::Device;
 use super::kernel::Kernel;
-use super::linearization::{Linearization, product_cost};
+use super::linearization::Linearization;
 use super::peak;
+use super::product::{self, product_cost};
 use super::space::{GpuBlock, GpuScalars, GpuSpace, word};
-use super::uniforms::{self, NONE};
+use super::uniforms;
 use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
 use crate::error::Result;
 use crate::krylov::{LinearOperator, Slot};
 use crate::numeric::{Precision, Real};
-
-/// Columns and rows of a thread's tile in weights.wgsl.
-const WEIGHTS_TILE: usize = 8;
 
 /// The Hessian of an objective on a GPU, in single precision.
 #[derive(Debug)]
@@ -147,9 +145,7 @@ impl Gpu {
             if let Some(bend) = &layer.bend {
                 bindings.extend([(6, bend), (8, &tangents.deltas[index])]);
             }
-            let cost = product_cost(layer.outputs, layer.inputs + params.tangent_depth as usize, columns * point.padded);
-            let grid = point.grid(self.device(), layer.outputs, columns);
-            self.device().dispatch(Kernel::ForwardOver(layer.curve), params, &bindings, grid, cost)?;
+            product::pass(self.device(), Kernel::ForwardOver(layer.curve), params, columns, &bindings)?;
         }
         let last = point.layers.len() - 1;
         let outputs = point.layers[last].outputs;
@@ -177,9 +173,7 @@ impl Gpu {
                 (6, &tangents.deltas[index - 1]),
             ];
             let params = point.backward_params(index, self.space.stride());
-            let cost = product_cost(layer.inputs, 2 * layer.outputs, columns * point.padded);
-            let grid = point.grid(self.device(), layer.inputs, columns);
-            self.device().dispatch(Kernel::BackwardOver(below.curve), params, &bindings, grid, cost)?;
+            product::pass(self.device(), Kernel::BackwardOver(below.curve), params, columns, &bindings)?;
         }
         Ok(())
     }
@@ -194,34 +188,36 @@ impl Gpu {
             kernel = Kernel::Weights;
             bindings.extend([(3, &layer.delta), (4, &tangents.values[index - 1])]);
         }
-        let terms = if index == 0 { 1 } else { 2 };
-        let cost = product_cost(layer.outputs, layer.inputs, terms * vector.columns * point.padded);
-        self.device().dispatch(kernel, params, &bindings, self.weights_grid(index, vector.columns), cost)?;
-        if layer.range.bias.is_some() {
+        product::weights(self.device(), kernel, params, vector.columns, &bindings)?;
+        if let Some(params) = self.bias_params(index) {
             let bindings = [(1, &tangents.deltas[index]), (5, &vector.buffer), (6, &result.buffer)];
-            let cost = product_cost(layer.outputs, 4, vector.columns * point.padded);
-            self.device().dispatch(Kernel::BiasSums, params, &bindings, [layer.outputs, 1, vector.columns], cost)?;
+            product::bias(self.device(), Kernel::BiasSums, params, vector.columns, &bindings)?;
         }
         Ok(())
     }
 
     fn weights_params(&self, index: usize) -> uniforms::Weights {
-        let layer = &self.point.layers[index];
+        let (layer, samples4) = (&self.point.layers[index], self.point.padded / 4);
         uniforms::Weights {
             rows: word(layer.outputs),
             columns: word(layer.inputs),
-            samples4: word(self.point.padded / 4),
-            offset: word(layer.range.weight.start),
-            bias_offset: layer.range.bias.as_ref().map_or(NONE, |bias| word(bias.start)),
+            samples4: word(samples4),
+            stride4: word(samples4),
+            row_stride: word(layer.inputs),
+            vector_offset: word(layer.range.weight.start),
+            result_offset: word(layer.range.weight.start),
             block_stride: word(self.space.stride()),
+            tangent_delta_stride4: word(layer.outputs * samples4),
+            tangent_input_stride4: word(layer.inputs * samples4),
             decay: f32::from_f64(self.weight_decay),
+            ..uniforms::Weights::default()
         }
     }
 
-    fn weights_grid(&self, index: usize, directions: usize) -> [usize; 3] {
-        let layer = &self.point.layers[index];
-        let [x, y] = self.device().workgroups().weights_lanes.map(|lanes| lanes as usize * WEIGHTS_TILE);
-        [layer.inputs.div_ceil(x), layer.outputs.div_ceil(y), directions]
+    /// The same for the layer's bias, if it has one.
+    fn bias_params(&self, index: usize) -> Option<uniforms::Weights> {
+        let bias = word(self.point.layers[index].range.bias.as_ref()?.start);
+        Some(uniforms::Weights { columns: 1, row_stride: 1, vector_offset: bias, result_offset: bias, ..self.weights_params(index) })
     }
 }
 
@@ -250,12 +246,10 @@ impl CurvatureOperator for Gpu {
         for (index, layer) in point.layers.iter().enumerate() {
             let params = self.weights_params(index);
             let bindings = [(2, point.incoming(index)), (3, &layer.delta), (5, &point.parameters), (6, &gradient.buffer)];
-            let cost = product_cost(layer.outputs, layer.inputs, point.padded);
-            self.device().dispatch(Kernel::Gradient, params, &bindings, self.weights_grid(index, 1), cost)?;
-            if layer.range.bias.is_some() {
+            product::weights(self.device(), Kernel::Gradient, params, 1, &bindings)?;
+            if let Some(params) = self.bias_params(index) {
                 let bindings = [(3, &layer.delta), (5, &point.parameters), (6, &gradient.buffer)];
-                let cost = product_cost(layer.outputs, 4, point.padded);
-                self.device().dispatch(Kernel::BiasGradient, params, &bindings, [layer.outputs, 1, 1], cost)?;
+                product::bias(self.device(), Kernel::BiasGradient, params, 1, &bindings)?;
             }
         }
         Ok(())
