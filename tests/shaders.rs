@@ -169,8 +169,8 @@ fn parameters_have_the_shaders_layout() {
         }
     );
     assert_mirrors!(&shaders::LOSS, Loss { outputs, padded, samples, weight });
-    assert_mirrors!(&shaders::KRYLOV, Krylov { stride4, columns, slot, groups, blocks, row, root, constant });
-    assert_mirrors!(&shaders::PROBE, Probe { key, first_probe, length, stride4, groups });
+    assert_mirrors!(&shaders::KRYLOV, Krylov { stride4, columns, slot, groups, first_group, all_groups, blocks, row, root, constant });
+    assert_mirrors!(&shaders::PROBE, Probe { key, first_probe, source, target_first, length, stride4, groups });
     assert_mirrors!(&shaders::PEAK, Peak { factor, term, rounds });
 }
 

@@ -4,6 +4,9 @@
 //! neighbouring vec4, and W and Wᵀ differ by strides alone. Everything that a solver touches stays on the device.
 
 mod adapter;
+mod array;
+mod basis;
+mod cut;
 mod device;
 mod kernel;
 mod linearization;
@@ -11,12 +14,16 @@ mod operator;
 mod peak;
 mod product;
 mod recorder;
+mod schedule;
+mod segment;
 pub mod shaders;
+mod shards;
 mod space;
 pub mod uniforms;
 
 pub use adapter::{AdapterInfo, Software, adapters};
-pub use device::Device;
+pub use basis::GpuBasis;
+pub use device::{Ceilings, Device};
 pub use kernel::{Curve, Kernel, Workgroups};
 pub use operator::Gpu;
-pub use space::{GpuBasis, GpuBlock, GpuScalars, GpuSpace};
+pub use space::{GpuBlock, GpuScalars, GpuSpace};

@@ -112,11 +112,15 @@ pub struct Krylov {
     pub columns: u32,
     /// Row of the scalars.
     pub slot: u32,
-    /// Workgroups that share a vector.
+    /// Workgroups that share a vector's part.
     pub groups: u32,
+    /// The first of them among those of all shards.
+    pub first_group: u32,
+    /// Workgroups of all shards.
+    pub all_groups: u32,
     /// Blocks of the basis.
     pub blocks: u32,
-    /// First row of the coefficients.
+    /// Number of the first of them in the basis.
     pub row: u32,
     /// 1: take the square root of the sum.
     pub root: u32,
@@ -132,11 +136,15 @@ pub struct Probe {
     pub key: [u32; 2],
     /// Number of the first column's probe.
     pub first_probe: u32,
-    /// Length of a vector.
+    /// Index of the run's first element in a vector.
+    pub source: u32,
+    /// And in the shard.
+    pub target_first: u32,
+    /// Elements of the run.
     pub length: u32,
-    /// Padded length / 4.
+    /// Padded length of the shard / 4.
     pub stride4: u32,
-    /// Workgroups that share a vector.
+    /// Workgroups that share the run.
     pub groups: u32,
 }
 

@@ -197,7 +197,7 @@ fn run(device: &Device, kernel: Kernel, operands: &Operands, whole: bool, output
         inputs.push((6, upload(&operands.bend)?));
     }
     let written = outputs.iter().map(|(binding, before)| Ok((*binding, upload(before)?))).collect::<Result<Vec<_>>>()?;
-    let bindings: Vec<(u32, &Buffer)> = inputs.iter().chain(&written).map(|(binding, buffer)| (*binding, buffer)).collect();
+    let bindings: Vec<(u32, &Buffer)> = inputs.iter().chain(&written).map(|(binding, buffer)| (*binding, &**buffer)).collect();
     for piece in if whole { vec![params] } else { pieces(params) } {
         super::pass(device, kernel, piece, directions, &bindings)?;
     }
@@ -352,7 +352,7 @@ fn weight_products_agree_with_the_formula() -> Result<()> {
                 let result = device.buffer_of("result", &vec![7.5; directions * stride])?;
                 let bound = |used: &[u32]| -> Vec<(u32, &Buffer)> {
                     let inputs = inputs.iter().filter(|(binding, _)| used.contains(binding));
-                    inputs.map(|(binding, buffer)| (*binding, buffer)).chain([(6, &result)]).collect()
+                    inputs.map(|(binding, buffer)| (*binding, &**buffer)).chain([(6, &*result)]).collect()
                 };
                 for piece in if whole { vec![params] } else { weight_pieces(params) } {
                     super::weights(&device, kernel, piece, directions, &bound(used))?;
