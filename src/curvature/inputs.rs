@@ -1,5 +1,8 @@
 //! The data of an objective, in the type they came in.
 
+use std::ops::Range;
+
+use super::packed::Packed;
 use crate::error::{Error, Result};
 use crate::numeric::Real;
 
@@ -20,6 +23,8 @@ pub enum Storage {
     F32(Vec<f32>),
     /// Double precision.
     F64(Vec<f64>),
+    /// Left in the file that holds them.
+    Packed(Packed),
 }
 
 impl Storage {
@@ -29,6 +34,7 @@ impl Storage {
             Self::U8(values) => values.len(),
             Self::F32(values) => values.len(),
             Self::F64(values) => values.len(),
+            Self::Packed(values) => values.len(),
         }
     }
 
@@ -43,6 +49,7 @@ impl Storage {
             Self::U8(values) => f64::from(values[index]),
             Self::F32(values) => f64::from(values[index]),
             Self::F64(values) => values[index],
+            Self::Packed(values) => values.get(index),
         }
     }
 
@@ -52,6 +59,7 @@ impl Storage {
             Self::U8(values) => values.truncate(len),
             Self::F32(values) => values.truncate(len),
             Self::F64(values) => values.truncate(len),
+            Self::Packed(values) => values.truncate(len),
         }
     }
 }
@@ -69,7 +77,7 @@ impl Inputs {
             return Err(Error::Input(format!("x has {} numbers, no whole rows of {width}", values.len())));
         }
         let inputs = Self { values, scale, width };
-        if let Some(at) = (0..inputs.values.len()).find(|&at| !inputs.at(at).is_finite()) {
+        if let Some(at) = inputs.first_non_finite() {
             return Err(Error::NonFinite(format!(
                 "x[{}, {}] is {} (scaled by {scale}): every input must be finite",
                 at / width,
@@ -95,8 +103,43 @@ impl Inputs {
         self.values.get(index) * self.scale
     }
 
+    /// `rows` ← the rows of `samples`, scaled in double precision and then rounded to `T`, row by row.
+    ///
+    /// # Panics
+    /// Where `rows` is of another size, or a sample is not there.
+    pub fn copy_rows<T: Real>(&self, samples: Range<usize>, rows: &mut [T]) {
+        let range = samples.start * self.width..samples.end * self.width;
+        assert_eq!(rows.len(), range.len(), "numbers of {} samples", samples.len());
+        let scaled = |value: f64| T::from_f64(value * self.scale);
+        match &self.values {
+            Storage::U8(values) => rows.iter_mut().zip(&values[range]).for_each(|(to, &value)| *to = scaled(value.into())),
+            Storage::F32(values) => rows.iter_mut().zip(&values[range]).for_each(|(to, &value)| *to = scaled(value.into())),
+            Storage::F64(values) => rows.iter_mut().zip(&values[range]).for_each(|(to, &value)| *to = scaled(value)),
+            Storage::Packed(values) => values.copy_scaled(range, self.scale, rows),
+        }
+    }
+
     /// All rows, scaled in double precision and then rounded to `T`, [N, width] row by row.
     pub fn to_vec<T: Real>(&self) -> Vec<T> {
-        (0..self.values.len()).map(|index| T::from_f64(self.at(index))).collect()
+        let mut rows = vec![T::ZERO; self.values.len()];
+        self.copy_rows(0..self.samples(), &mut rows);
+        rows
+    }
+
+    fn first_non_finite(&self) -> Option<usize> {
+        let mut first = None;
+        match &self.values {
+            Storage::Packed(values) => {
+                let mut at = 0;
+                values.for_each(0..values.len(), |value| {
+                    if first.is_none() && !(value * self.scale).is_finite() {
+                        first = Some(at);
+                    }
+                    at += 1;
+                });
+            }
+            values => first = (0..values.len()).find(|&at| !self.at(at).is_finite()),
+        }
+        first
     }
 }

@@ -1,6 +1,7 @@
 //! The function whose curvature is asked for, and what a backend that knows its products provides.
 
 mod inputs;
+mod packed;
 mod plan;
 
 use std::fmt::{self, Display};
@@ -12,6 +13,7 @@ use crate::krylov::{Block, LinearOperator, Scalars, Slot};
 use crate::model::{Loss, Network, Targets};
 use crate::numeric::Precision;
 pub use inputs::{Inputs, Storage};
+pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
 
 /// Which symmetric operator of the objective.

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::curvature::Storage;
+use crate::curvature::{Packed, PackedType, Storage};
 
 /// An array read from a file, row by row (C order) whatever the order in the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Array {
 
 /// Numbers in the type that they came in, as far as the type matters: widening here is exact.
 ///
-/// Four types instead of thirteen, since only bytes, the two floating-point types of [`Storage`] and "an integer" are ever told apart.
+/// Few types instead of thirteen, since only bytes, the two floating-point types of [`Storage`] and "an integer" are ever told apart.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// Bytes and booleans.
@@ -26,6 +26,8 @@ pub enum Values {
     F32(Vec<f32>),
     /// Double precision.
     F64(Vec<f64>),
+    /// Bytes, single or double precision, left in the file that holds them.
+    Packed(Packed),
 }
 
 impl Values {
@@ -36,6 +38,7 @@ impl Values {
             Self::I64(values) => values.len(),
             Self::F32(values) => values.len(),
             Self::F64(values) => values.len(),
+            Self::Packed(values) => values.len(),
         }
     }
 
@@ -46,7 +49,11 @@ impl Values {
 
     /// Whether the type is an integer type.
     pub fn is_integer(&self) -> bool {
-        matches!(self, Self::U8(_) | Self::I64(_))
+        match self {
+            Self::U8(_) | Self::I64(_) => true,
+            Self::F32(_) | Self::F64(_) => false,
+            Self::Packed(values) => values.kind() == PackedType::U8,
+        }
     }
 
     /// Keeps the first `len` numbers.
@@ -56,6 +63,7 @@ impl Values {
             Self::I64(values) => values.truncate(len),
             Self::F32(values) => values.truncate(len),
             Self::F64(values) => values.truncate(len),
+            Self::Packed(values) => values.truncate(len),
         }
     }
 
@@ -67,6 +75,7 @@ impl Values {
             Self::I64(values) => values.into_iter().map(|value| value as f64).collect(),
             Self::F32(values) => values.into_iter().map(f64::from).collect(),
             Self::F64(values) => values,
+            Self::Packed(values) => values.to_f64(),
         }
     }
 
@@ -75,6 +84,7 @@ impl Values {
         match self {
             Self::U8(values) => Storage::U8(values),
             Self::F32(values) => Storage::F32(values),
+            Self::Packed(values) => Storage::Packed(values),
             integers_or_doubles => Storage::F64(integers_or_doubles.into_f64()),
         }
     }
@@ -86,6 +96,10 @@ impl Values {
             Self::I64(values) => Self::I64(source.map(|at| values[at]).collect()),
             Self::F32(values) => Self::F32(source.map(|at| values[at]).collect()),
             Self::F64(values) => Self::F64(source.map(|at| values[at]).collect()),
+            Self::Packed(values) => {
+                let values = values.to_f64();
+                Self::F64(source.map(|at| values[at]).collect())
+            }
         }
     }
 }

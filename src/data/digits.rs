@@ -31,7 +31,7 @@ pub fn digits_network() -> Result<Model> {
 /// The digits as they are stored.
 pub(super) fn load_digits() -> Result<Pair> {
     let path = Path::new(SOURCE);
-    let named = npz::read(Cursor::new(DATA), path, ["x", "y"])?;
+    let named = npz::read(Cursor::new(DATA), None, path, ["x", "y"])?;
     let [x, y] = named.arrays;
     let x = x.ok_or_else(|| missing(path, "x", &named.present))?;
     Ok(Pair { x, y, x_source: SOURCE.into(), y_source: SOURCE.into(), source: SOURCE.into() })

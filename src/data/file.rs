@@ -10,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::array::Array;
 use super::decode::fill;
+use super::stored::WORTH_MAPPING;
 use super::{idx, npy, npz, safetensors};
 use crate::error::{Error, Result};
 
@@ -34,7 +35,12 @@ pub fn load_array(path: &Path) -> Result<Array> {
     if starts_with(path, &mut file, npz::MAGIC)? {
         return Err(Error::format(path, "holds several arrays (npz) where one is expected: give an npy file"));
     }
-    let array = if in_gzip { read_array(&mut BufReader::new(MultiGzDecoder::new(file))) } else { read_array(&mut file) };
+    let array = if in_gzip {
+        read_array(&mut BufReader::new(MultiGzDecoder::new(file)), None)
+    } else {
+        let whole = open_file(path)?;
+        read_array(&mut file, Some(&whole))
+    };
     array.map_err(|problem| Error::format(path, problem))
 }
 
@@ -55,7 +61,8 @@ pub(super) fn load_named<const COUNT: usize>(path: &Path, names: [&str; COUNT]) 
     }
     let mut file = open(path)?;
     if starts_with(path, &mut file, npz::MAGIC)? || has_ending(path, "npz") {
-        return npz::read(file, path, names);
+        let whole = open_file(path)?;
+        return npz::read(file, Some(&whole), path, names);
     }
     if starts_with(path, &mut file, npy::MAGIC)? {
         return Err(Error::format(path, "holds a single array (npy): give x and y as two files with --x and --y"));
@@ -91,23 +98,33 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(|error| Error::file(path, error))
+    open_file(path).map(BufReader::new)
+}
+
+fn open_file(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| Error::file(path, error))
 }
 
 fn starts_with(path: &Path, file: &mut BufReader<File>, magic: &[u8]) -> Result<bool> {
     Ok(file.fill_buf().map_err(|error| Error::file(path, error))?.starts_with(magic))
 }
 
-fn read_array(reader: &mut dyn Read) -> Result<Array, String> {
+/// Reads the array that `reader` yields; `file` is where its bytes lie as they are, if anywhere.
+fn read_array(reader: &mut dyn Read, file: Option<&File>) -> Result<Array, String> {
     let mut start = [0; 6];
     let filled = fill(reader, &mut start).map_err(|error| format!("damaged data: {error}"))?;
     let start = &start[..filled];
     let mut whole = start.chain(reader);
-    match start {
+    let stored = match start {
         [] => Err("the file is empty".into()),
-        start if start == npy::MAGIC => npy::read(&mut whole),
-        [0, 0, ..] => idx::read(&mut whole),
+        start if start == npy::MAGIC => npy::read_head(&mut whole),
+        [0, 0, ..] => idx::read_head(&mut whole),
         _ => Err("unknown format: an array comes as .npy or IDX, with or without .gz".into()),
+    }?;
+    let end = file.and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
+    match file.and_then(|file| stored.map(file, 0, end, WORTH_MAPPING)) {
+        Some(mapped) => Ok(mapped),
+        None => stored.read(&mut whole),
     }
 }
 

@@ -5,11 +5,11 @@
 
 use std::io::Read;
 
-use super::array::Array;
-use super::decode::{ByteOrder, Element, checked_count, expect_end, fill, read_values};
+use super::decode::{ByteOrder, Element, fill};
+use super::stored::Stored;
 
-/// Reads an array from a stream that holds nothing else.
-pub(super) fn read(reader: &mut dyn Read) -> Result<Array, String> {
+/// Reads what comes before the numbers.
+pub(super) fn read_head(reader: &mut dyn Read) -> Result<Stored, String> {
     let mut word = || {
         let mut bytes = [0; 4];
         match fill(reader, &mut bytes) {
@@ -35,22 +35,24 @@ pub(super) fn read(reader: &mut dyn Read) -> Result<Array, String> {
         return Err("the IDX header declares no extent: at least the number of samples is needed".into());
     }
     let shape = (0..extents).map(|_| word().map(|bytes| u32::from_be_bytes(bytes) as usize)).collect::<Result<Vec<_>, _>>()?;
-    let count = checked_count(&shape, element)?;
-    let values = read_values(reader, count, element, ByteOrder::Big)?;
-    expect_end(reader)?;
-    Ok(Array { shape, values })
+    let header = 4 * (1 + u64::from(extents));
+    Ok(Stored { element, byte_order: ByteOrder::Big, fortran_order: false, shape, header })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Values;
+    use crate::data::{Array, Values};
+
+    fn read(mut bytes: &[u8]) -> Result<Array, String> {
+        read_head(&mut bytes)?.read(&mut bytes)
+    }
 
     #[test]
     fn bytes_and_big_endian_numbers() {
-        let array = read(&mut &[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6][..]);
+        let array = read(&[0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6][..]);
         assert_eq!(array, Ok(Array { shape: vec![2, 3], values: Values::U8(vec![1, 2, 3, 4, 5, 6]) }));
-        let array = read(&mut &[0, 0, 0x0b, 1, 0, 0, 0, 2, 0xff, 0xfe, 1, 0][..]);
+        let array = read(&[0, 0, 0x0b, 1, 0, 0, 0, 2, 0xff, 0xfe, 1, 0][..]);
         assert_eq!(array, Ok(Array { shape: vec![2], values: Values::I64(vec![-2, 256]) }));
     }
 
@@ -65,7 +67,7 @@ mod tests {
             (&[0, 0, 8, 1, 0, 0, 0, 1, 1, 2], "more bytes follow"),
         ];
         for (bytes, expected) in cases {
-            let error = read(&mut &bytes[..]).unwrap_err();
+            let error = read(bytes).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
     }

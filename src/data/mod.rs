@@ -21,6 +21,7 @@ mod npy;
 mod npz;
 mod pair;
 mod safetensors;
+mod stored;
 mod weights;
 
 pub use array::{Array, Values};

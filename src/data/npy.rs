@@ -8,8 +8,8 @@
 
 use std::io::Read;
 
-use super::array::{Array, Values};
-use super::decode::{ByteOrder, Element, checked_count, expect_end, fill, read_values};
+use super::decode::{ByteOrder, Element, fill};
+use super::stored::Stored;
 
 /// The first bytes of every npy file.
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -17,17 +17,15 @@ pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longest header that is read, as in NumPy (`max_header_size`); an array of plain numbers needs about a hundred bytes.
 const MAX_HEADER: usize = 10_000;
 
-/// Reads an array from a stream that holds nothing else.
-pub(super) fn read(reader: &mut dyn Read) -> Result<Array, String> {
-    let Header { element, byte_order, fortran_order, shape } = Header::parse(&read_header(reader)?)?;
-    let count = checked_count(&shape, element)?;
-    let values = read_values(reader, count, element, byte_order)?;
-    expect_end(reader)?;
-    let values = if fortran_order { to_row_major(values, &shape) } else { values };
-    Ok(Array { shape, values })
+/// Reads what comes before the numbers.
+pub(super) fn read_head(reader: &mut dyn Read) -> Result<Stored, String> {
+    let (text, header) = read_header(reader)?;
+    let Header { element, byte_order, fortran_order, shape } = Header::parse(&text)?;
+    Ok(Stored { element, byte_order, fortran_order, shape, header })
 }
 
-fn read_header(reader: &mut dyn Read) -> Result<String, String> {
+/// The header's text, and how many bytes it took with all that precedes it.
+fn read_header(reader: &mut dyn Read) -> Result<(String, u64), String> {
     let mut take = |buffer: &mut [u8]| match fill(reader, buffer) {
         Ok(filled) if filled == buffer.len() => Ok(()),
         Ok(_) => Err("the file ends inside the npy header: it is truncated".to_owned()),
@@ -39,18 +37,20 @@ fn read_header(reader: &mut dyn Read) -> Result<String, String> {
         return Err("no npy file: it does not start with \\x93NUMPY".into());
     }
     let mut length = [0; 4];
-    match start[6] {
-        1 => take(&mut length[..2])?,
-        2 | 3 => take(&mut length)?,
+    let width = match start[6] {
+        1 => 2,
+        2 | 3 => 4,
         major => return Err(format!("npy version {major} is not supported: save it again with numpy.save")),
-    }
+    };
+    take(&mut length[..width])?;
     let length = u32::from_le_bytes(length) as usize;
     if length > MAX_HEADER {
         return Err(format!("the npy header claims {length} bytes, more than the {MAX_HEADER} that any array of numbers needs"));
     }
     let mut text = vec![0; length];
     take(&mut text)?;
-    String::from_utf8(text).map_err(|_| "the npy header is not text: the file is damaged".into())
+    let header = (start.len() + width + length) as u64;
+    String::from_utf8(text).map(|text| (text, header)).map_err(|_| "the npy header is not text: the file is damaged".into())
 }
 
 /// What the header's dict says.
@@ -191,33 +191,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Numbers in Fortran order (first index fastest) in C order (last index fastest).
-fn to_row_major(values: Values, shape: &[usize]) -> Values {
-    let mut strides = Vec::with_capacity(shape.len());
-    let mut stride = 1;
-    for extent in shape {
-        strides.push(stride);
-        stride *= extent;
-    }
-    let mut index = vec![0; shape.len()];
-    let mut offset = 0;
-    let count = values.len();
-    let source = (0..count).map(|_| {
-        let at = offset;
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            offset += strides[axis];
-            if index[axis] < shape[axis] {
-                break;
-            }
-            offset -= index[axis] * strides[axis];
-            index[axis] = 0;
-        }
-        at
-    });
-    values.permuted(source)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,20 +229,5 @@ mod tests {
         }
         assert!(parse(&"(".repeat(9000)).is_err());
         assert!(parse(&"{".repeat(9000)).is_err());
-    }
-
-    #[test]
-    fn fortran_order_becomes_row_order() {
-        // Element [i, j, k] is 100 i + 10 j + k.
-        let (shape, mut fortran) = ([2, 3, 4], Vec::new());
-        for k in 0..4 {
-            for j in 0..3 {
-                fortran.extend((0..2).map(|i| 100 * i + 10 * j + k));
-            }
-        }
-        let Values::I64(values) = to_row_major(Values::I64(fortran), &shape) else { panic!("the type changed") };
-        assert_eq!(values[..5], [0, 1, 2, 3, 10]);
-        assert_eq!(values[23], 123);
-        assert!(values.is_sorted());
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use hesper::data::{DataOptions, Dataset, Model, load_array, load_dataset};
+use hesper::data::{DataOptions, Dataset, Model, Values, load_array, load_dataset, load_named_array};
 use hesper::model::Loss;
 
-use crate::write::{doubles, file, gzip, idx, network, npy, npy_with_header, safetensors, singles, zip};
+use crate::write::{doubles, file, gzip, idx, network, npy, npy_with_header, safetensors, singles, stored_zip, zip};
 
 const SAMPLES: usize = 6;
 const WIDTH: usize = 4;
@@ -120,5 +120,36 @@ fn npy_versions_and_scalars() {
         bytes.extend(2.5_f64.to_le_bytes());
         let array = load_array(&file(folder.path(), "scalar.npy", &bytes)).unwrap();
         assert_eq!((array.shape, array.values.into_f64()), (vec![], vec![2.5]));
+    }
+}
+
+/// A large array is left in its file, whatever the format, and its numbers are those that are there.
+#[test]
+fn large_arrays_stay_in_their_files() {
+    const ROWS: usize = 64;
+    const COLUMNS: usize = 1 << 18;
+    let folder = tempfile::tempdir().unwrap();
+    let mut x = vec![0; 4 * ROWS * COLUMNS];
+    x[4 * (5 * COLUMNS + 7)..][..4].copy_from_slice(&1.5_f32.to_le_bytes());
+    let npy = npy("<f4", &[ROWS, COLUMNS], &x);
+    let y = ("y", "U8", &[ROWS][..], vec![0; ROWS]);
+    let files = [
+        file(folder.path(), "x.npz", &stored_zip("x.npy", &npy)),
+        file(folder.path(), "x.npy", &npy),
+        file(folder.path(), "x.safetensors", &safetensors(&[("x", "F32", &[ROWS, COLUMNS], x), y], &[])),
+    ];
+    for path in files {
+        let array = if path.ends_with("x.npy") { load_array(&path) } else { load_named_array(&path, "x") }.unwrap();
+        let Values::Packed(values) = array.values else { panic!("{}: was read", path.display()) };
+        assert_eq!((array.shape, values.len()), (vec![ROWS, COLUMNS], ROWS * COLUMNS), "{}", path.display());
+        let mut nonzero = Vec::new();
+        let mut at = 0;
+        values.for_each(0..values.len(), |value| {
+            if value != 0.0 {
+                nonzero.push((at, value));
+            }
+            at += 1;
+        });
+        assert_eq!(nonzero, [(5 * COLUMNS + 7, 1.5)], "{}", path.display());
     }
 }

@@ -9,6 +9,8 @@ use flate2::write::GzEncoder;
 use hesper::data::{Model, NetworkOptions, load_network};
 use hesper::model::Activation;
 use npyz::npz::NpzWriter;
+use npyz::zip::CompressionMethod;
+use npyz::zip::write::FileOptions;
 
 /// An npy file of version 1 with this header text and data.
 pub(crate) fn npy_with_header(header: &str, data: &[u8]) -> Vec<u8> {
@@ -35,6 +37,18 @@ pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
         archive.zip_writer().start_file(*name, Default::default()).unwrap();
         archive.zip_writer().write_all(content).unwrap();
     }
+    archive.zip_writer().finish().unwrap();
+    drop(archive);
+    bytes.into_inner()
+}
+
+/// A zip archive of one file, as it is: what `numpy.savez` makes.
+pub(crate) fn stored_zip(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut archive = NpzWriter::new(&mut bytes);
+    let options = FileOptions::default().compression_method(CompressionMethod::Stored);
+    archive.zip_writer().start_file(name, options).unwrap();
+    archive.zip_writer().write_all(content).unwrap();
     archive.zip_writer().finish().unwrap();
     drop(archive);
     bytes.into_inner()

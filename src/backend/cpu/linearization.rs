@@ -54,7 +54,8 @@ impl<T: Real> Segment<T> {
     pub(super) fn new(objective: &Objective, first_sample: usize, samples: usize) -> Result<Self> {
         let layers = objective.network().layers();
         let width = objective.network().inputs();
-        let mut z: Vec<f64> = (first_sample * width..(first_sample + samples) * width).map(|at| objective.inputs().at(at)).collect();
+        let mut z = vec![0.0; samples * width];
+        objective.inputs().copy_rows(first_sample..first_sample + samples, &mut z);
         let mut forward = Vec::with_capacity(layers.len());
         for layer in layers {
             let mut a = affine(layer, &z, samples);
