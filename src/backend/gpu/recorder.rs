@@ -23,8 +23,12 @@ use crate::error::{Error, Result};
 /// What a submission should take.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// Speed that is assumed before the first measurement, operations a second: low, so that the first submissions are short.
+/// Speed that is assumed before the first measurement, operations a second, and the least that is ever assumed: low, so that the first
+/// submissions are short, but not so low that dispatches become too small to be efficient, which would look like a slower device still.
 const FIRST_RATE: f64 = 2e9;
+
+/// What is left of the assumed speed after a submission that was slower: the host may have been busy, or the driver compiling.
+const DECAY: f64 = 0.9;
 
 /// What recording and starting any dispatch costs, in operations.
 const DISPATCH_COST: f64 = 2e5;
@@ -213,8 +217,8 @@ impl Recorder {
     fn measure(&mut self, ended: &InFlight) -> Instant {
         let now = Instant::now();
         let seconds = now.duration_since(ended.since).as_secs_f64().max(1e-6);
-        // Halfway to the new measurement: one slow submission does not make the next ones tiny.
-        self.rate = 0.5 * (self.rate + ended.cost / seconds);
+        // A submission cannot end before it is done, but it can be noticed late: the fastest of the last ones counts.
+        self.rate = (ended.cost / seconds).max(DECAY * self.rate).max(FIRST_RATE);
         now
     }
 }
