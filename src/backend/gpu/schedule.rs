@@ -25,7 +25,7 @@ enum Storage {
     /// The data of each segment, and room for one point.
     Recomputed { data: Vec<Data>, point: Point },
     /// Room for the data of two segments, so that one is brought in while the device works on the other, and for one point.
-    Streamed { source: Source, data: [Data; 2], point: Point },
+    Streamed { source: Source, data: Vec<Data>, point: Point },
 }
 
 impl Held {
@@ -56,7 +56,7 @@ impl Held {
                 Storage::Recomputed { data: data.collect::<Result<_>>()?, point: Point::new(device, &model.layers, longest)? }
             }
             Mode::Streamed => {
-                let data = [Data::new(device, network, longest)?, Data::new(device, network, longest)?];
+                let data = (0..2).map(|_| Data::new(device, network, longest)).collect::<Result<_>>()?;
                 Storage::Streamed { source, data, point: Point::new(device, &model.layers, longest)? }
             }
         };
@@ -77,7 +77,7 @@ impl Held {
                 Ok((input, point))
             }
             Storage::Streamed { source, data, point } => {
-                let Data { input, expected } = &data[index % 2];
+                let Data { input, expected } = &data[index % data.len()];
                 source.upload(space.device(), segment, input, expected)?;
                 model.linearize(space, segment, input, expected, point)?;
                 Ok((input, point))
