@@ -1,4 +1,4 @@
-// g = Wᵀ δ', then δ = g ⊙ φ' and g ⊙ φ'': one layer of the backward pass at the point θ. Follows product.wgsl.
+// g = Wᵀ δ', then δ = g ⊙ φ' and g ⊙ φ'': one layer of the backward pass at the point θ. Follows product.wgsl and a tile.
 //
 // The rows are the layer's own units, the depth the next layer's, whose weight is read transposed through the strides.
 // incoming [depth, samples] = δ'; first, bend [rows, samples] = φ' and φ'', the latter replaced by g ⊙ φ''; delta [rows, samples].
@@ -20,13 +20,13 @@ fn sum_so_far(sum: vec4<f32>, e: u32) -> vec4<f32> {
 fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = position(workgroup, lane);
     var tile: Tile;
-    add_weights_incoming(&tile, at);
+    add_product(&tile, at);
     var sums = tile;
-    for (var i = 0u; i < 32u; i += 1u) {
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
         let inside = element(at, i);
         if inside != NONE {
             let e = p.point_offset4 + inside;
-            let g = sum_so_far(sums[i], e);
+            let g = sum_so_far(sums[i / 4u][i % 4u], e);
             if p.finish == 0u {
                 delta[e] = g;
                 continue;
@@ -41,13 +41,13 @@ fn backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
 fn backward_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = position(workgroup, lane);
     var tile: Tile;
-    add_weights_incoming(&tile, at);
+    add_product(&tile, at);
     var sums = tile;
-    for (var i = 0u; i < 32u; i += 1u) {
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
         let inside = element(at, i);
         if inside != NONE {
             let e = p.point_offset4 + inside;
-            let g = sum_so_far(sums[i], e);
+            let g = sum_so_far(sums[i / 4u][i % 4u], e);
             if p.finish == 0u {
                 delta[e] = g;
                 continue;

@@ -1,4 +1,4 @@
-// Rδ = (Wᵀ Rδ' + Vᵀ δ') ⊙ φ' + Rs: one layer of the tangent backward pass. Follows product.wgsl, tangent_product.wgsl.
+// Rδ = (Wᵀ Rδ' + Vᵀ δ') ⊙ φ' + Rs: one layer of the tangent backward pass. Follows product.wgsl and a tile.
 //
 // incoming = δ', tangent_incoming = Rδ', the next layer's weight being read transposed through the strides;
 // curved [b, rows, samples] = Rs, replaced by Rδ.
@@ -6,6 +6,7 @@
 // Entry points: `backward_over`; `backward_over_linear` adds no Rs (piecewise linear activations). Override: LANES. Grid: see
 // product.wgsl.
 
+@group(0) @binding(5) var<storage, read> first: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> curved: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
@@ -15,10 +16,10 @@ fn backward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     add_both_products(&tile, at);
     var sums = tile;
     let base = p.result_offset4 + at.direction * p.result_stride4;
-    for (var i = 0u; i < 32u; i += 1u) {
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
         let e = element(at, i);
         if e != NONE {
-            curved[base + e] = fma(sums[i], first[p.point_offset4 + e], curved[base + e]);
+            curved[base + e] = fma(sums[i / 4u][i % 4u], first[p.point_offset4 + e], curved[base + e]);
         }
     }
 }
@@ -30,10 +31,10 @@ fn backward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(lo
     add_both_products(&tile, at);
     var sums = tile;
     let base = p.result_offset4 + at.direction * p.result_stride4;
-    for (var i = 0u; i < 32u; i += 1u) {
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
         let e = element(at, i);
         if e != NONE {
-            var share = sums[i] * first[p.point_offset4 + e];
+            var share = sums[i / 4u][i % 4u] * first[p.point_offset4 + e];
             if p.accumulate == 1u {
                 share += curved[base + e];
             }

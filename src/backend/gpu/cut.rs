@@ -5,6 +5,8 @@ use super::device::{Device, Window};
 use super::product::product_cost;
 use super::shards::{Piece, Shards};
 use super::space::word;
+use super::tile::Tile;
+use super::tiles::ShapeClass;
 use super::uniforms::{NONE, Product, Weights};
 
 /// A layer's sizes.
@@ -19,6 +21,8 @@ pub(super) struct Extents {
 pub(super) struct Step<P> {
     /// The shard of every operand that is a vector of all parameters.
     pub(super) shard: usize,
+    /// The whole product's, so that no window, whose size depends on the device's speed, has another order of sums.
+    pub(super) tile: Tile,
     pub(super) params: P,
     pub(super) directions: usize,
 }
@@ -35,6 +39,10 @@ pub(super) struct Cut<'a> {
 impl Cut<'_> {
     fn windows(&self, rows: std::ops::Range<usize>, depth: usize) -> Vec<Window> {
         self.device.windows(rows, self.directions, product_cost(1, depth, 4 * self.samples4))
+    }
+
+    fn tile(&self, class: ShapeClass) -> Tile {
+        self.device.tiles().of(class)
     }
 
     /// What passes of all kinds have in common; arrays [b, rows, samples] of `depth` and `rows` rows.
@@ -61,6 +69,8 @@ impl Cut<'_> {
     /// W z + b (and V z + v) of layer `index`; the sum over tangents has `tangent_depth` terms.
     pub(super) fn forward(&self, index: usize, layer: Extents, tangent_depth: usize) -> Vec<Step<Product>> {
         let mut steps = Vec::new();
+        let whole = Product { rows: word(layer.outputs), depth: word(layer.inputs), depth_stride: 1, ..Product::default() };
+        let tile = self.tile(ShapeClass::of_pass(&whole));
         for piece in self.shards.layer(index) {
             for window in self.windows(piece.rows.clone(), layer.inputs + tangent_depth) {
                 let row = window.rows.start - piece.rows.start;
@@ -73,7 +83,7 @@ impl Cut<'_> {
                     bias_offset: bias.unwrap_or(NONE),
                     ..self.pass(piece, &window, row * layer.inputs, [layer.inputs, layer.outputs])
                 };
-                steps.push(Step { shard: piece.shard, params, directions: window.directions.len() });
+                steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });
             }
         }
         steps
@@ -83,6 +93,8 @@ impl Cut<'_> {
     pub(super) fn backward(&self, index: usize, layer: Extents, tangents: bool) -> Vec<Step<Product>> {
         let mut steps = Vec::new();
         let pieces = self.shards.layer(index);
+        let whole = Product { rows: word(layer.inputs), depth: word(layer.outputs), ..Product::default() };
+        let tile = self.tile(ShapeClass::of_pass(&whole));
         let terms = layer.outputs.div_ceil(pieces.len()) * if tangents { 2 } else { 1 };
         for window in self.windows(0..layer.inputs, terms) {
             for (turn, piece) in pieces.iter().enumerate() {
@@ -100,7 +112,7 @@ impl Cut<'_> {
                     finish: u32::from(turn + 1 == pieces.len()),
                     ..params
                 };
-                steps.push(Step { shard: piece.shard, params, directions: window.directions.len() });
+                steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });
             }
         }
         steps
@@ -109,6 +121,8 @@ impl Cut<'_> {
     /// δ zᵀ of layer `index`, with `terms` such products (two for a Hessian, one elsewhere).
     pub(super) fn weights(&self, index: usize, layer: Extents, terms: usize, decay: f32, accumulate: bool) -> Vec<Step<Weights>> {
         let mut steps = Vec::new();
+        let whole = Weights { rows: word(layer.outputs), columns: word(layer.inputs), ..Weights::default() };
+        let tile = self.tile(ShapeClass::of_weights(&whole));
         for piece in self.shards.layer(index) {
             for window in self.windows(piece.rows.clone(), terms * layer.inputs) {
                 let weight = piece.weight + (window.rows.start - piece.rows.start) * layer.inputs;
@@ -117,14 +131,14 @@ impl Cut<'_> {
                     row_stride: word(layer.inputs),
                     ..self.sums(piece, &window, weight, layer, decay, accumulate)
                 };
-                steps.push(Step { shard: piece.shard, params, directions: window.directions.len() });
+                steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });
             }
         }
         steps
     }
 
-    /// The same of the layer's biases; none where it has none.
-    pub(super) fn biases(&self, index: usize, layer: Extents, decay: f32, accumulate: bool) -> Vec<Step<Weights>> {
+    /// The same of the layer's biases, in all directions, each with its shard; none where there are none.
+    pub(super) fn biases(&self, index: usize, layer: Extents, decay: f32, accumulate: bool) -> Vec<(usize, Weights)> {
         let mut steps = Vec::new();
         for piece in self.shards.layer(index) {
             let Some(bias) = piece.bias else { continue };
@@ -133,7 +147,7 @@ impl Cut<'_> {
                 let window = Window { rows: first..piece.rows.end.min(first + height), directions: 0..self.directions };
                 let at = bias + window.rows.start - piece.rows.start;
                 let params = Weights { columns: 1, row_stride: 1, ..self.sums(piece, &window, at, layer, decay, accumulate) };
-                steps.push(Step { shard: piece.shard, params, directions: self.directions });
+                steps.push((piece.shard, params));
             }
         }
         steps

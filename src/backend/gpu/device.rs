@@ -3,7 +3,7 @@
 //! wgpu reports mistakes and failures asynchronously, and its default handlers panic. Here they are kept and returned by the next
 //! submission or readback as [`Error::Device`]; so is a lost device, after which wgpu itself would silently go on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -11,13 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::Pod;
 use futures::channel::oneshot;
-use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, PollType, ShaderModule};
+use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, Features, PollType, ShaderModule};
 
 use super::adapter::{self, Software};
 use super::array::{Array, Memory};
-use super::kernel::{Kernel, Workgroups};
+use super::kernel::Variant;
 use super::recorder::{Dispatch, Recorder};
+use super::tiles::Tiles;
+use super::tuner::{self, Tune};
 use crate::error::{Error, Result};
+use crate::model::Network;
+
+/// Features that are used where there are any; each has a fallback.
+const OPTIONAL: Features = Features::SUBGROUP;
 
 /// An opened GPU.
 #[derive(Debug)]
@@ -26,9 +32,10 @@ pub struct Device {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
-    workgroups: Workgroups,
-    modules: RefCell<HashMap<&'static str, ShaderModule>>,
-    pipelines: RefCell<HashMap<Kernel, ComputePipeline>>,
+    tiles: RefCell<Tiles>,
+    /// By their text: modules share files, and kernels modules.
+    modules: RefCell<HashMap<String, ShaderModule>>,
+    pipelines: RefCell<HashMap<Variant, ComputePipeline>>,
     recorder: RefCell<Recorder>,
     fault: Fault,
     memory: Rc<Memory>,
@@ -71,7 +78,7 @@ const WINDOW_ROWS: usize = 128;
 const LEAST_ROWS: usize = 16;
 
 /// Rows that a workgroup of any product kernel makes at least.
-const ROWS_OF_A_WORKGROUP: usize = 8;
+const ROWS_OF_A_WORKGROUP: usize = 4;
 
 /// Bytes of the largest array where nothing else limits it: at 2.6 GB/s, less than any device's memory moves, a tenth of a second.
 const MAX_ARRAY_BYTES: u64 = 256 << 20;
@@ -116,7 +123,7 @@ impl Device {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("hesper"),
-            required_features: wgpu::Features::empty(),
+            required_features: adapter.features() & OPTIONAL,
             required_limits: ceilings.apply(adapter.limits()),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::Performance,
@@ -137,7 +144,7 @@ impl Device {
         Ok(Self {
             recorder: RefCell::new(Recorder::new(Rc::clone(&memory))),
             limits: device.limits(),
-            workgroups: Workgroups::suited_to(info.device_type),
+            tiles: RefCell::new(Tiles::suited_to(info.device_type)),
             device,
             queue,
             info,
@@ -149,14 +156,35 @@ impl Device {
         })
     }
 
+    /// Looks for the fastest kernels for products with the Hessian of `network`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn tune(&self, network: &Network, tune: Tune) -> Result<()> {
+        if let Some(warning) = tuner::tune(self, network, tune)? {
+            self.tiles().warn(warning);
+        }
+        Ok(())
+    }
+
     /// The adapter's description.
     pub(super) fn info(&self) -> &wgpu::AdapterInfo {
         &self.info
     }
 
-    /// Workgroup extents of the kernels.
-    pub(super) fn workgroups(&self) -> Workgroups {
-        self.workgroups
+    /// What the products are made of.
+    pub(super) fn tiles(&self) -> RefMut<'_, Tiles> {
+        self.tiles.borrow_mut()
+    }
+
+    /// Whether it is a software driver.
+    pub(super) fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether the lanes of a tile can share what they load through their subgroup.
+    pub(super) fn has_subgroups(&self) -> bool {
+        self.device.features().contains(Features::SUBGROUP) && self.info.subgroup_min_size >= 8
     }
 
     /// Most bytes of a buffer that one kernel can see.
@@ -251,7 +279,7 @@ impl Device {
     /// operations, or what takes as long: it sizes the submissions.
     pub(super) fn dispatch<P: Pod>(
         &self,
-        kernel: Kernel,
+        kernel: impl Into<Variant>,
         params: P,
         bindings: &[(u32, &Buffer)],
         grid: [usize; 3],
@@ -268,28 +296,33 @@ impl Device {
             })?;
         }
         let mut pipelines = self.pipelines.borrow_mut();
-        let pipeline = pipelines.entry(kernel).or_insert_with(|| self.compile(kernel));
-        let dispatch = Dispatch { kernel, pipeline, params: bytemuck::bytes_of(&params), bindings, grid: extents, cost };
+        let variant = kernel.into();
+        let pipeline = pipelines.entry(variant).or_insert_with(|| self.compile(variant));
+        let dispatch = Dispatch { variant, pipeline, params: bytemuck::bytes_of(&params), bindings, grid: extents, cost };
         self.recorder.borrow_mut().dispatch(&self.device, &self.queue, dispatch)
     }
 
-    fn compile(&self, kernel: Kernel) -> ComputePipeline {
-        let assembly = kernel.assembly();
+    fn compile(&self, variant: Variant) -> ComputePipeline {
+        let entry_point = variant.kernel.entry_point();
         let mut modules = self.modules.borrow_mut();
-        let module = modules.entry(assembly.name).or_insert_with(|| {
-            let descriptor =
-                wgpu::ShaderModuleDescriptor { label: Some(assembly.name), source: wgpu::ShaderSource::Wgsl(assembly.wgsl().into()) };
+        let module = modules.entry(variant.assembly().wgsl()).or_insert_with_key(|text| {
+            let descriptor = wgpu::ShaderModuleDescriptor { label: Some(entry_point), source: wgpu::ShaderSource::Wgsl(text.into()) };
             let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
             // SAFETY: only the guard against endless loops is left out, and every loop of our shaders counts up to a bound that does not
             // change while it runs. With the guard, drivers do not unroll the loops over register tiles.
             unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
         });
+        let compilation_options = wgpu::PipelineCompilationOptions {
+            constants: &variant.constants(),
+            // All kernels write shared memory before they read it; zeros first, from a single thread, would take longer than a tile.
+            zero_initialize_workgroup_memory: false,
+        };
         self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.entry_point()),
+            label: Some(entry_point),
             layout: None,
             module,
-            entry_point: Some(kernel.entry_point()),
-            compilation_options: wgpu::PipelineCompilationOptions { constants: &kernel.constants(self.workgroups), ..Default::default() },
+            entry_point: Some(entry_point),
+            compilation_options,
             cache: None,
         })
     }
@@ -361,6 +394,19 @@ impl Device {
         self.fault.check()?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+
+    /// Waits until the device has done all recorded work.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where anything has failed on the device so far.
+    pub(super) fn wait(&self) -> Result<()> {
+        self.submit()?;
+        self.device
+            .poll(PollType::wait_indefinitely())
+            .map_err(|error| Error::Device(format!("{}: waiting failed: {}", self.info.name, one_line(&error.to_string()))))?;
+        self.recorder.borrow_mut().idle();
+        self.fault.check()
     }
 }
 

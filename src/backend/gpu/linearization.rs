@@ -133,7 +133,7 @@ impl Model {
                 let weights = &self.parameters.shards[step.shard];
                 let mut bindings = vec![(1, &**weights), (2, &**point.incoming(index, input)), (5, &*at.value), (6, &*at.first)];
                 bindings.extend(at.bend.as_deref().map(|bend| (7, bend)));
-                product::pass(cut.device, Kernel::Forward(layer.activation, layer.curve), step.params, 1, &bindings)?;
+                product::pass_with(cut.device, Kernel::Forward(layer.activation, layer.curve), step.tile, step.params, 1, &bindings)?;
             }
         }
         Ok(())
@@ -157,7 +157,7 @@ impl Model {
                 let weights = &self.parameters.shards[step.shard];
                 let mut bindings = vec![(1, &**weights), (2, &*point.layers[index].delta), (5, &*below.first), (7, &*below.delta)];
                 bindings.extend(below.bend.as_deref().map(|bend| (6, bend)));
-                product::pass(cut.device, Kernel::Backward(curve), step.params, 1, &bindings)?;
+                product::pass_with(cut.device, Kernel::Backward(curve), step.tile, step.params, 1, &bindings)?;
             }
         }
         Ok(())

@@ -19,11 +19,17 @@ mod segment;
 pub mod shaders;
 mod shards;
 mod space;
+mod tile;
+mod tile_cache;
+mod tiles;
+mod tuner;
 pub mod uniforms;
 
 pub use adapter::{AdapterInfo, Software, adapters};
 pub use basis::GpuBasis;
 pub use device::{Ceilings, Device};
-pub use kernel::{Curve, Kernel, Workgroups};
+pub use kernel::{Curve, Kernel, Variant};
 pub use operator::Gpu;
 pub use space::{GpuBlock, GpuScalars, GpuSpace};
+pub use tile::{Form, Tile};
+pub use tuner::Tune;

@@ -141,7 +141,7 @@ impl Gpu {
                 if let Some(bend) = &at.bend {
                     bindings.extend([(6, &**bend), (8, &*tangents.deltas[index])]);
                 }
-                product::pass(cut.device, Kernel::ForwardOver(layer.curve), step.params, step.directions, &bindings)?;
+                product::pass_with(cut.device, Kernel::ForwardOver(layer.curve), step.tile, step.params, step.directions, &bindings)?;
             }
         }
         let (last, params) = (point.layers.len() - 1, self.model.loss_params(segment));
@@ -171,7 +171,7 @@ impl Gpu {
                     (5, &*below.first),
                     (6, &*tangents.deltas[index - 1]),
                 ];
-                product::pass(cut.device, Kernel::BackwardOver(curve), step.params, step.directions, &bindings)?;
+                product::pass_with(cut.device, Kernel::BackwardOver(curve), step.tile, step.params, step.directions, &bindings)?;
             }
         }
         Ok(())
@@ -188,11 +188,11 @@ impl Gpu {
             if index > 0 {
                 bindings.extend([(3, &*point.layers[index].delta), (4, &*tangents.values[index - 1])]);
             }
-            product::weights(cut.device, kernel, step.params, step.directions, &bindings)?;
+            product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
         }
-        for step in cut.biases(index, extents, self.weight_decay, accumulate) {
-            let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[step.shard]), (6, &*result.shards[step.shard])];
-            product::bias(cut.device, Kernel::BiasSums, step.params, step.directions, &bindings)?;
+        for (shard, params) in cut.biases(index, extents, self.weight_decay, accumulate) {
+            let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[shard]), (6, &*result.shards[shard])];
+            product::bias(cut.device, Kernel::BiasSums, params, cut.directions, &bindings)?;
         }
         Ok(())
     }
@@ -203,10 +203,10 @@ impl Gpu {
             let arrays = |shard: usize| [(5, &*self.model.parameters.shards[shard]), (6, &*gradient.shards[shard]), (3, &*at.delta)];
             for step in cut.weights(index, layer.extents, 1, self.weight_decay, accumulate) {
                 let bindings = [&arrays(step.shard)[..], &[(2, &**point.incoming(index, input))]].concat();
-                product::weights(cut.device, Kernel::Gradient, step.params, 1, &bindings)?;
+                product::weights_with(cut.device, Kernel::Gradient, step.tile, step.params, 1, &bindings)?;
             }
-            for step in cut.biases(index, layer.extents, self.weight_decay, accumulate) {
-                product::bias(cut.device, Kernel::BiasGradient, step.params, 1, &arrays(step.shard))?;
+            for (shard, params) in cut.biases(index, layer.extents, self.weight_decay, accumulate) {
+                product::bias(cut.device, Kernel::BiasGradient, params, 1, &arrays(shard))?;
             }
         }
         Ok(())
@@ -287,7 +287,7 @@ impl CurvatureOperator for Gpu {
             precision: Precision::F32,
             threads: 1,
             linearization: self.schedule,
-            variants: Some(self.device().workgroups().to_string()),
+            variants: Some(self.device().tiles().to_string()),
         }
     }
 }

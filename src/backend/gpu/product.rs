@@ -1,4 +1,4 @@
-//! The products with a layer's weight: grids and costs of their kernels, for the whole of an operand or a window of it.
+//! The products with a layer's weight: tiles, grids and costs of their kernels, for the whole of an operand or a window of it.
 //!
 //! A product of any size is made in pieces that the device's bindings and a submission's time hold: windows of rows, of samples and of
 //! the sum's terms, which common/product.wgsl and weights.wgsl describe.
@@ -6,35 +6,57 @@
 use wgpu::Buffer;
 
 use super::device::Device;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Variant};
+use super::tile::Tile;
 use super::uniforms::{Product, Weights};
 use crate::error::Result;
 
-/// Rows of a workgroup's tile in common/product.wgsl.
-const TILE_ROWS: u32 = 16;
-
-/// Vec4 of samples of a thread there.
-const TILE_VEC4: u32 = 2;
-
-/// Columns and rows of a thread's tile in weights.wgsl.
-const WEIGHTS_TILE: u32 = 8;
-
-/// Records one window of a pass through a layer, in `directions` directions: `kernel` is one that follows common/product.wgsl.
-pub(super) fn pass(device: &Device, kernel: Kernel, params: Product, directions: usize, bindings: &[(u32, &Buffer)]) -> Result<()> {
-    let samples = params.samples4.div_ceil(device.workgroups().product_lanes * TILE_VEC4);
-    let grid = [samples as usize, params.rows.div_ceil(TILE_ROWS) as usize, directions];
+/// Records one window of a pass through a layer, made with `tile`, in `directions` directions: `kernel` is one that follows
+/// common/product.wgsl.
+pub(super) fn pass_with(
+    device: &Device,
+    kernel: Kernel,
+    tile: Tile,
+    params: Product,
+    directions: usize,
+    bindings: &[(u32, &Buffer)],
+) -> Result<()> {
+    let [rows, samples] = tile.extents();
+    let grid = [(4 * params.samples4).div_ceil(samples) as usize, params.rows.div_ceil(rows) as usize, directions];
     let terms = params.depth as usize + params.tangent_depth as usize;
     let cost = product_cost(params.rows as usize, terms, directions * 4 * params.samples4 as usize);
-    device.dispatch(kernel, params, bindings, grid, cost)
+    device.dispatch(Variant { kernel, tile: Some(tile) }, params, bindings, grid, cost)
 }
 
-/// Records one window of a weight product in `directions` directions: `kernel` is one of weights.wgsl, but none of the bias.
-pub(super) fn weights(device: &Device, kernel: Kernel, params: Weights, directions: usize, bindings: &[(u32, &Buffer)]) -> Result<()> {
-    let [x, y] = device.workgroups().weights_lanes.map(|lanes| lanes * WEIGHTS_TILE);
-    let grid = [params.columns.div_ceil(x) as usize, params.rows.div_ceil(y) as usize, directions];
+/// Records one window of a weight product: `kernel` is one of weights.wgsl.
+pub(super) fn weights_with(
+    device: &Device,
+    kernel: Kernel,
+    tile: Tile,
+    params: Weights,
+    directions: usize,
+    bindings: &[(u32, &Buffer)],
+) -> Result<()> {
+    let [rows, columns] = tile.extents();
+    let grid = [params.columns.div_ceil(columns) as usize, params.rows.div_ceil(rows) as usize, directions];
     let terms = if kernel == Kernel::Weights { 2 } else { 1 };
-    let cost = product_cost(params.rows as usize, params.columns as usize, terms * directions * 4 * params.samples4 as usize);
-    device.dispatch(kernel, params, bindings, grid, cost)
+    let mut first = 0;
+    while first < params.samples4 {
+        let samples4 = tile.longest_sum4().min(params.samples4 - first);
+        let part = Weights {
+            samples4,
+            delta_offset4: params.delta_offset4.wrapping_add(first),
+            tangent_delta_offset4: params.tangent_delta_offset4.wrapping_add(first),
+            input_offset4: params.input_offset4.wrapping_add(first),
+            tangent_input_offset4: params.tangent_input_offset4.wrapping_add(first),
+            accumulate: if first == 0 { params.accumulate } else { 1 },
+            ..params
+        };
+        let cost = product_cost(params.rows as usize, params.columns as usize, terms * directions * 4 * samples4 as usize);
+        device.dispatch(Variant { kernel, tile: Some(tile) }, part, bindings, grid, cost)?;
+        first += samples4;
+    }
+    Ok(())
 }
 
 /// Records the same of a bias: `kernel` is [`Kernel::BiasSums`] or [`Kernel::BiasGradient`].

@@ -17,7 +17,7 @@ use wgpu::{
 };
 
 use super::array::Memory;
-use super::kernel::Kernel;
+use super::kernel::Variant;
 use crate::error::{Error, Result};
 
 /// What a submission should take.
@@ -48,7 +48,7 @@ const MAX_GROUPS: usize = 1 << 14;
 /// One run of a kernel.
 #[derive(Debug)]
 pub(super) struct Dispatch<'a> {
-    pub(super) kernel: Kernel,
+    pub(super) variant: Variant,
     pub(super) pipeline: &'a ComputePipeline,
     pub(super) params: &'a [u8],
     pub(super) bindings: &'a [(u32, &'a Buffer)],
@@ -59,7 +59,7 @@ pub(super) struct Dispatch<'a> {
 /// What makes two dispatches use one bind group.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct GroupKey {
-    kernel: Kernel,
+    variant: Variant,
     params: Vec<u8>,
     bindings: Vec<(u32, Buffer)>,
 }
@@ -137,7 +137,7 @@ impl Recorder {
             self.dropped = self.memory.dropped();
         }
         let bindings = dispatch.bindings.iter().map(|&(binding, buffer)| (binding, buffer.clone())).collect();
-        let key = GroupKey { kernel: dispatch.kernel, params: dispatch.params.to_vec(), bindings };
+        let key = GroupKey { variant: dispatch.variant, params: dispatch.params.to_vec(), bindings };
         if let Some(group) = self.groups.get(&key) {
             return group.clone();
         }

@@ -5,6 +5,7 @@ use wgpu::Buffer;
 use super::super::adapter::Software;
 use super::super::device::Device;
 use super::super::kernel::{Curve, Kernel};
+use super::super::tile::Tile;
 use super::super::uniforms::{NONE, Product, Weights};
 use crate::error::Result;
 use crate::model::Activation;
@@ -181,7 +182,13 @@ fn pieces(params: Product) -> Vec<Product> {
 }
 
 /// What `kernel` leaves in `outputs`, each a binding and what it holds before.
-fn run(device: &Device, kernel: Kernel, operands: &Operands, whole: bool, outputs: &[(u32, &[f32])]) -> Result<Vec<Vec<f32>>> {
+fn run(
+    device: &Device,
+    kernel: Kernel,
+    (tile, whole): (Tile, bool),
+    operands: &Operands,
+    outputs: &[(u32, &[f32])],
+) -> Result<Vec<Vec<f32>>> {
     let params = operands.params();
     let tangent = matches!(kernel, Kernel::ForwardOver(_) | Kernel::BackwardOver(_));
     let (params, directions) = if tangent { (params, operands.directions) } else { (Product { tangent_depth: 0, ..params }, 1) };
@@ -199,9 +206,21 @@ fn run(device: &Device, kernel: Kernel, operands: &Operands, whole: bool, output
     let written = outputs.iter().map(|(binding, before)| Ok((*binding, upload(before)?))).collect::<Result<Vec<_>>>()?;
     let bindings: Vec<(u32, &Buffer)> = inputs.iter().chain(&written).map(|(binding, buffer)| (*binding, &**buffer)).collect();
     for piece in if whole { vec![params] } else { pieces(params) } {
-        super::pass(device, kernel, piece, directions, &bindings)?;
+        super::pass_with(device, kernel, tile, piece, directions, &bindings)?;
     }
     written.iter().zip(outputs).map(|((_, buffer), (_, before))| device.read(buffer, before.len())).collect()
+}
+
+/// Every tile that the device can run, on every shape, whole and in pieces.
+fn variants(device: &Device, tiles: &'static [Tile]) -> impl Iterator<Item = (Tile, [usize; 4], bool)> {
+    let subgroups = device.has_subgroups();
+    let tiles = tiles.iter().filter(move |tile| subgroups || !tile.needs_subgroups());
+    tiles.flat_map(|&tile| SHAPES.into_iter().flat_map(move |shape| [(tile, shape, true), (tile, shape, false)]))
+}
+
+/// A tile is tested with its product as it is and its two products transposed; what follows a tile, with one tile of each kind.
+fn is_tested_in_full(tile: Tile) -> bool {
+    [Tile::SOFTWARE_PASS, Tile::SHARED_64X64].contains(&tile)
 }
 
 fn expected(numbers: usize, at: impl Fn(usize) -> f64) -> Vec<f64> {
@@ -211,29 +230,30 @@ fn expected(numbers: usize, at: impl Fn(usize) -> f64) -> Vec<f64> {
 #[test]
 fn passes_at_the_point_agree_with_the_formula() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    for shape in SHAPES {
-        for whole in [true, false] {
-            let what = |name| format!("{name} {shape:?}, whole {whole}");
-            let operands = Operands::new(shape, false);
-            let (sums, junk) = (operands.product(&operands.parameters, &operands.incoming), vec![7.5; operands.first.len()]);
-            let a = |at: usize| sums[at] + operands.bias(&operands.parameters, at);
-            let forward = Kernel::Forward(Activation::Identity, Curve::Curved);
-            let found = run(&device, forward, &operands, whole, &[(5, &junk), (6, &junk), (7, &junk)])?;
-            assert_close(&what("value"), &found[0], &expected(junk.len(), a));
-            assert!(found[1].iter().all(|&x| x == 1.0) && found[2].iter().all(|&x| x == 0.0), "derivatives");
-            let forward = Kernel::Forward(Activation::Relu, Curve::Linear);
-            let found = run(&device, forward, &operands, whole, &[(5, &junk), (6, &junk)])?;
-            assert_close(&what("relu"), &found[0], &expected(junk.len(), |at| a(at).max(0.0)));
-
-            let operands = Operands::new(shape, true);
-            let sums = operands.product(&operands.parameters, &operands.incoming);
-            let delta = expected(junk.len(), |at| sums[at] * operands.first(at));
-            let found = run(&device, Kernel::Backward(Curve::Curved), &operands, whole, &[(7, &junk), (6, &operands.bend)])?;
-            assert_close(&what("delta"), &found[0], &delta);
-            assert_close(&what("bend"), &found[1], &expected(junk.len(), |at| sums[at] * operands.bend(at)));
-            let found = run(&device, Kernel::Backward(Curve::Linear), &operands, whole, &[(7, &junk)])?;
-            assert_close(&what("delta, linear"), &found[0], &delta);
+    for (tile, shape, whole) in variants(&device, &Tile::PASSES) {
+        let what = |name| format!("{name} {shape:?} with {tile}, whole {whole}");
+        let operands = Operands::new(shape, false);
+        let (sums, junk) = (operands.product(&operands.parameters, &operands.incoming), vec![7.5; operands.first.len()]);
+        let a = |at: usize| sums[at] + operands.bias(&operands.parameters, at);
+        let forward = Kernel::Forward(Activation::Identity, Curve::Curved);
+        let found = run(&device, forward, (tile, whole), &operands, &[(5, &junk), (6, &junk), (7, &junk)])?;
+        assert_close(&what("value"), &found[0], &expected(junk.len(), a));
+        assert!(found[1].iter().all(|&x| x == 1.0) && found[2].iter().all(|&x| x == 0.0), "derivatives");
+        if !is_tested_in_full(tile) {
+            continue;
         }
+        let forward = Kernel::Forward(Activation::Relu, Curve::Linear);
+        let found = run(&device, forward, (tile, whole), &operands, &[(5, &junk), (6, &junk)])?;
+        assert_close(&what("relu"), &found[0], &expected(junk.len(), |at| a(at).max(0.0)));
+
+        let operands = Operands::new(shape, true);
+        let sums = operands.product(&operands.parameters, &operands.incoming);
+        let delta = expected(junk.len(), |at| sums[at] * operands.first(at));
+        let found = run(&device, Kernel::Backward(Curve::Curved), (tile, whole), &operands, &[(7, &junk), (6, &operands.bend)])?;
+        assert_close(&what("delta"), &found[0], &delta);
+        assert_close(&what("bend"), &found[1], &expected(junk.len(), |at| sums[at] * operands.bend(at)));
+        let found = run(&device, Kernel::Backward(Curve::Linear), (tile, whole), &operands, &[(7, &junk)])?;
+        assert_close(&what("delta, linear"), &found[0], &delta);
     }
     Ok(())
 }
@@ -241,27 +261,28 @@ fn passes_at_the_point_agree_with_the_formula() -> Result<()> {
 #[test]
 fn tangent_passes_agree_with_the_formula() -> Result<()> {
     let Some(device) = device() else { return Ok(()) };
-    for shape in SHAPES {
-        for whole in [true, false] {
-            let what = |name| format!("{name} {shape:?}, whole {whole}");
-            let operands = Operands::new(shape, false);
-            let (sums, junk) = (operands.both_products(), vec![7.5; operands.curved.len()]);
-            let ra = |at: usize| sums[at] + operands.bias(&operands.vector, at);
-            let tangent = expected(junk.len(), |at| ra(at) * operands.first(at));
-            let found = run(&device, Kernel::ForwardOver(Curve::Curved), &operands, whole, &[(7, &junk), (8, &junk)])?;
-            assert_close(&what("tangent"), &found[0], &tangent);
-            assert_close(&what("curved"), &found[1], &expected(junk.len(), |at| ra(at) * operands.bend(at)));
-            let found = run(&device, Kernel::ForwardOver(Curve::Linear), &operands, whole, &[(7, &junk)])?;
-            assert_close(&what("tangent, linear"), &found[0], &tangent);
-
-            let operands = Operands::new(shape, true);
-            let sums = operands.both_products();
-            let product = |at: usize| sums[at] * operands.first(at);
-            let found = run(&device, Kernel::BackwardOver(Curve::Curved), &operands, whole, &[(6, &operands.curved)])?;
-            assert_close(&what("R delta"), &found[0], &expected(junk.len(), |at| product(at) + f64::from(operands.curved[at])));
-            let found = run(&device, Kernel::BackwardOver(Curve::Linear), &operands, whole, &[(6, &junk)])?;
-            assert_close(&what("R delta, linear"), &found[0], &expected(junk.len(), product));
+    for (tile, shape, whole) in variants(&device, &Tile::PASSES) {
+        let what = |name| format!("{name} {shape:?} with {tile}, whole {whole}");
+        let operands = Operands::new(shape, true);
+        let (sums, junk) = (operands.both_products(), vec![7.5; operands.curved.len()]);
+        let product = |at: usize| sums[at] * operands.first(at);
+        let found = run(&device, Kernel::BackwardOver(Curve::Curved), (tile, whole), &operands, &[(6, &operands.curved)])?;
+        assert_close(&what("R delta"), &found[0], &expected(junk.len(), |at| product(at) + f64::from(operands.curved[at])));
+        if !is_tested_in_full(tile) {
+            continue;
         }
+        let found = run(&device, Kernel::BackwardOver(Curve::Linear), (tile, whole), &operands, &[(6, &junk)])?;
+        assert_close(&what("R delta, linear"), &found[0], &expected(junk.len(), product));
+
+        let operands = Operands::new(shape, false);
+        let sums = operands.both_products();
+        let ra = |at: usize| sums[at] + operands.bias(&operands.vector, at);
+        let tangent = expected(junk.len(), |at| ra(at) * operands.first(at));
+        let found = run(&device, Kernel::ForwardOver(Curve::Curved), (tile, whole), &operands, &[(7, &junk), (8, &junk)])?;
+        assert_close(&what("tangent"), &found[0], &tangent);
+        assert_close(&what("curved"), &found[1], &expected(junk.len(), |at| ra(at) * operands.bend(at)));
+        let found = run(&device, Kernel::ForwardOver(Curve::Linear), (tile, whole), &operands, &[(7, &junk)])?;
+        assert_close(&what("tangent, linear"), &found[0], &tangent);
     }
     Ok(())
 }
@@ -348,21 +369,24 @@ fn weight_products_agree_with_the_formula() -> Result<()> {
                     if inside < rows * columns { (inside / columns, Some(inside % columns)) } else { (inside - rows * columns, None) };
                 sum(direction, row, column) + f64::from(decay) * f64::from(vector[at])
             });
-            for whole in [true, false] {
+            for (tile, whole) in Tile::WEIGHTS.into_iter().flat_map(|tile| [(tile, true), (tile, false)]) {
                 let result = device.buffer_of("result", &vec![7.5; directions * stride])?;
                 let bound = |used: &[u32]| -> Vec<(u32, &Buffer)> {
                     let inputs = inputs.iter().filter(|(binding, _)| used.contains(binding));
                     inputs.map(|(binding, buffer)| (*binding, &**buffer)).chain([(6, &*result)]).collect()
                 };
+                if !is_tested_in_full(tile) && tile != Tile::SOFTWARE_WEIGHTS && kernel == Kernel::WeightsFirst {
+                    continue;
+                }
                 for piece in if whole { vec![params] } else { weight_pieces(params) } {
-                    super::weights(&device, kernel, piece, directions, &bound(used))?;
+                    super::weights_with(&device, kernel, tile, piece, directions, &bound(used))?;
                 }
                 let of_bias_used = if of_bias == Kernel::BiasSums { [1, 5] } else { [3, 5] };
                 for piece in if whole { vec![bias] } else { weight_pieces(bias) } {
                     super::bias(&device, of_bias, piece, directions, &bound(&of_bias_used))?;
                 }
                 let found = device.read(&result, directions * stride)?;
-                assert_close(&format!("{kernel:?} {rows} x {columns} over {samples}, whole {whole}"), &found, &expected);
+                assert_close(&format!("{kernel:?} {rows} x {columns} over {samples} with {tile}, whole {whole}"), &found, &expected);
             }
         }
     }
