@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::values::{self, ActivationList};
 use crate::backend::BackendKind;
+use crate::backend::gpu::Tune;
 use crate::curvature::Mode;
 use crate::estimate::DensityOptions;
 use crate::job::SamplingOptions;
@@ -70,6 +71,10 @@ pub(super) struct DeviceArgs {
     /// A GPU by part of its name or by its index in `hesper adapters`
     #[arg(long, value_name = "NAME-OR-INDEX")]
     pub(super) adapter: Option<String>,
+    /// How long a GPU looks for its fastest kernels: off takes the defaults, the same bits in every run; quick takes two seconds at
+    /// most, once; full tries all
+    #[arg(long, default_value_t = Tune::Quick)]
+    pub(super) tune: Tune,
     /// f32, or f64 on the cpu; the reference is always f64
     #[arg(long)]
     pub(super) precision: Option<Precision>,
