@@ -76,7 +76,7 @@ pub struct Moment {
 
 /// All of [`Functionals`]; `largest` and `norm` are the largest eigenvalue and magnitude with their residuals.
 ///
-/// Each bar holds the sampling error (95 %, see [`concentration`]), what truncation may hide, and the coupling of the pairs. Moments up
+/// Each bar holds the sampling error (95 %, see `concentration`), what truncation may hide, and the coupling of the pairs. Moments up
 /// to degree 2m−1 have no truncation error, since the Gauss rule is exact for them; Σ|λ| is bounded through each probe's
 /// [brackets](super::Brackets).
 pub fn functionals(measure: &SpectralMeasure, norm: (f64, f64)) -> Functionals {

@@ -92,7 +92,7 @@ impl SpectralMeasure {
         self.rules.iter().map(whole).collect()
     }
 
-    /// tr A = Σθ + N·E[qᵀAq]: exact but for the choice of the probes, with Student's interval over them.
+    /// tr A = Σθ + N·E(qᵀAq): exact but for the choice of the probes, with Student's interval over them.
     pub fn trace(&self) -> Estimate {
         let known: f64 = self.pairs.iter().map(|pair| pair.value).sum();
         Estimate::from_samples(self.runs.iter().filter_map(|run| run.alphas.first()).map(|alpha| known + self.rest() * alpha).collect())
