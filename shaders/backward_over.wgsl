@@ -1,10 +1,12 @@
-// Rδ = (Wᵀ Rδ' + Vᵀ δ') ⊙ φ' + Rs: one layer of the tangent backward pass. Follows product.wgsl, tangent_product.wgsl.
+// Rδ = (Wᵀ Rδ' + Vᵀ δ') ⊙ φ' + Rs: one layer of the tangent backward pass. Follows product.wgsl and a tile.
 //
 // incoming = δ', tangent_incoming = Rδ', the next layer's weight being read transposed through the strides;
 // curved [b, rows, samples] = Rs, replaced by Rδ.
+// Where the sum comes in pieces, each adds its share: there is nothing to finish.
 // Entry points: `backward_over`; `backward_over_linear` adds no Rs (piecewise linear activations). Override: LANES. Grid: see
 // product.wgsl.
 
+@group(0) @binding(5) var<storage, read> first: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> curved: array<vec4<f32>>;
 
 @compute @workgroup_size(LANES)
@@ -13,11 +15,11 @@ fn backward_over(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    let base = at.direction * p.rows * p.samples4;
-    for (var i = 0u; i < 32u; i += 1u) {
+    let base = p.result_offset4 + at.direction * p.result_stride4;
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
         let e = element(at, i);
         if e != NONE {
-            curved[base + e] = fma(sums[i], first[e], curved[base + e]);
+            curved[base + e] = fma(sums[i / 4u][i % 4u], first[p.point_offset4 + e], curved[base + e]);
         }
     }
 }
@@ -28,11 +30,15 @@ fn backward_over_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(lo
     var tile: Tile;
     add_both_products(&tile, at);
     var sums = tile;
-    let base = at.direction * p.rows * p.samples4;
-    for (var i = 0u; i < 32u; i += 1u) {
+    let base = p.result_offset4 + at.direction * p.result_stride4;
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
         let e = element(at, i);
         if e != NONE {
-            curved[base + e] = sums[i] * first[e];
+            var share = sums[i / 4u][i % 4u] * first[p.point_offset4 + e];
+            if p.accumulate == 1u {
+                share += curved[base + e];
+            }
+            curved[base + e] = share;
         }
     }
 }

@@ -1,12 +1,19 @@
-// a = W z + b, then φ(a), φ'(a) and φ''(a): one layer of the forward pass at the point θ. Follows product.wgsl, activation.wgsl.
+// a = W z + b, then φ(a), φ'(a) and φ''(a): one layer of the forward pass at the point θ. Follows product.wgsl, a tile, activation.wgsl.
 //
 // weights [n] all parameters; incoming [depth, samples] = z; value, first, second [rows, samples].
 // Entry points: `forward`; `forward_linear` leaves φ'' out (piecewise linear activations).
-// Overrides: LANES, ACTIVATION. Grid: see product.wgsl, one direction.
+// `value` holds the sum while it comes in pieces. Overrides: LANES, ACTIVATION. Grid: see product.wgsl, one direction.
 
-@group(0) @binding(3) var<storage, read_write> value: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> first: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> second: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> value: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> first: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> second: array<vec4<f32>>;
+
+fn sum_so_far(sum: vec4<f32>, e: u32) -> vec4<f32> {
+    if p.accumulate == 0u {
+        return sum;
+    }
+    return value[e] + sum;
+}
 
 struct Jets {
     value: vec4<f32>,
@@ -34,12 +41,18 @@ fn jets(a: vec4<f32>, row: u32) -> Jets {
 fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = position(workgroup, lane);
     var tile: Tile;
-    add_weights_incoming(&tile, at);
+    add_product(&tile, at);
     var sums = tile;
-    for (var i = 0u; i < 32u; i += 1u) {
-        let e = element(at, i);
-        if e != NONE {
-            let result = jets(sums[i], at.row + i / 2u);
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
+        let inside = element(at, i);
+        if inside != NONE {
+            let e = p.point_offset4 + inside;
+            let a = sum_so_far(sums[i / 4u][i % 4u], e);
+            if p.finish == 0u {
+                value[e] = a;
+                continue;
+            }
+            let result = jets(a, row_of(at, i));
             value[e] = result.value;
             first[e] = result.first;
             second[e] = result.second;
@@ -51,12 +64,18 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
 fn forward_linear(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let at = position(workgroup, lane);
     var tile: Tile;
-    add_weights_incoming(&tile, at);
+    add_product(&tile, at);
     var sums = tile;
-    for (var i = 0u; i < 32u; i += 1u) {
-        let e = element(at, i);
-        if e != NONE {
-            let result = jets(sums[i], at.row + i / 2u);
+    for (var i = 0u; i < ELEMENTS; i += 1u) {
+        let inside = element(at, i);
+        if inside != NONE {
+            let e = p.point_offset4 + inside;
+            let a = sum_so_far(sums[i / 4u][i % 4u], e);
+            if p.finish == 0u {
+                value[e] = a;
+                continue;
+            }
+            let result = jets(a, row_of(at, i));
             value[e] = result.value;
             first[e] = result.first;
         }

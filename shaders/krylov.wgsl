@@ -1,22 +1,26 @@
-// Operations on blocks of b vectors of length n, each padded with zeros to `stride` numbers; one direction is workgroup_id.y.
+// Operations on one shard of blocks of b vectors; a vector's part is padded with zeros to `stride` numbers; one direction is
+// workgroup_id.y.
 //
-// x, y [b, stride]; basis [blocks, b, stride], `blocks` of the blocks q₀, q₁, ... one after another; scalars [slots, b] with row
-// `slot`; coefficients [blocks, b] from row `row`; partials: sums of single workgroups, added up by a second dispatch, so that
-// every sum is a fixed tree. Loops stride over the grid: any n with at most 65,535 workgroups.
+// x, y [b, stride]; basis [blocks, b, stride], `blocks` of the blocks q₀, q₁, ... one after another, the first of them number `row` of
+// the basis; scalars [slots, b] with row `slot`; coefficients [capacity, b]; partials [.., b, all_groups]: sums of single
+// workgroups, those of this shard from `first_group` on, added up by a second dispatch over all shards, so that every sum is a fixed
+// tree. G workgroups of 64 share a vector's part, each a contiguous chunk of it, and move 16 bytes a thread a load.
 //
-// Entry points and their grids (G workgroups of 64 share a vector):
+// Entry points and their grids:
 //   dot_partials (G, b), dot_total (1, b): scalars[slot] ← xᵀy + constant, or its root
 //   divide (G, b): y ← y / scalars[slot], or 0 where that is 0          subtract_scaled (G, b): y ← y − scalars[slot]·x
-//   basis_partials (G, b, blocks), basis_totals (blocks, b): coefficients ← Qᵀy
-//   basis_subtract (G, b): y ← y − Q·coefficients
+//   basis_partials (G, b, ceil(blocks / 4)), basis_totals (blocks, b): coefficients ← Qᵀy, four blocks a workgroup
+//   basis_subtract (G, b): y ← y − Q·coefficients, four blocks at a time
 
 struct Krylov {
     stride4: u32,         // stride / 4
     columns: u32,         // b
     slot: u32,
     groups: u32,          // G
+    first_group: u32,
+    all_groups: u32,      // of all shards
     blocks: u32,
-    row: u32,             // first row of coefficients
+    row: u32,
     root: u32,            // 1: take the square root
     constant: f32,
 }
@@ -33,26 +37,38 @@ struct Krylov {
 @group(0) @binding(9) var<storage, read_write> coefficients: array<f32>;
 @group(0) @binding(10) var<storage, read> coefficients_in: array<f32>;
 
+// The workgroup's chunk of a vector's part: first and last (exclusive) vec4.
+fn chunk(group: u32) -> vec2<u32> {
+    let length = (p.stride4 + p.groups - 1u) / p.groups;
+    return min(vec2<u32>(group, group + 1u) * length, vec2<u32>(p.stride4));
+}
+
 @compute @workgroup_size(GROUP)
 fn dot_partials(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let base = workgroup.y * p.stride4;
+    let range = chunk(workgroup.x);
     var sum = 0.0;
-    for (var e = workgroup.x * GROUP + lane; e < p.stride4; e += p.groups * GROUP) {
+    for (var e = range.x + lane; e < range.y; e += GROUP) {
         sum += dot(x[base + e], other[base + e]);
     }
     let total = workgroup_sum(sum, lane);
     if lane == 0u {
-        partials[workgroup.y * p.groups + workgroup.x] = total;
+        partials[workgroup.y * p.all_groups + p.first_group + workgroup.x] = total;
     }
+}
+
+// The sum of one direction's (or block's) partial sums.
+fn sum_of_partials(number: u32, lane: u32) -> f32 {
+    var sum = 0.0;
+    for (var g = lane; g < p.all_groups; g += GROUP) {
+        sum += partials_in[number * p.all_groups + g];
+    }
+    return workgroup_sum(sum, lane);
 }
 
 @compute @workgroup_size(GROUP)
 fn dot_total(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    var sum = 0.0;
-    for (var g = lane; g < p.groups; g += GROUP) {
-        sum += partials_in[workgroup.y * p.groups + g];
-    }
-    let total = workgroup_sum(sum, lane) + p.constant;
+    let total = sum_of_partials(workgroup.y, lane) + p.constant;
     if lane == 0u {
         scalars[p.slot * p.columns + workgroup.y] = select(total, sqrt(total), p.root == 1u);
     }
@@ -63,7 +79,8 @@ fn divide(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
     let norm = scalars_in[p.slot * p.columns + workgroup.y];
     let factor = select(1.0 / norm, 0.0, norm == 0.0);
     let base = workgroup.y * p.stride4;
-    for (var e = workgroup.x * GROUP + lane; e < p.stride4; e += p.groups * GROUP) {
+    let range = chunk(workgroup.x);
+    for (var e = range.x + lane; e < range.y; e += GROUP) {
         y[base + e] *= factor;
     }
 }
@@ -72,46 +89,64 @@ fn divide(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation
 fn subtract_scaled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let factor = vec4<f32>(-scalars_in[p.slot * p.columns + workgroup.y]);
     let base = workgroup.y * p.stride4;
-    for (var e = workgroup.x * GROUP + lane; e < p.stride4; e += p.groups * GROUP) {
+    let range = chunk(workgroup.x);
+    for (var e = range.x + lane; e < range.y; e += GROUP) {
         y[base + e] = fma(factor, x[base + e], y[base + e]);
     }
 }
 
+// Where the direction's vectors of four neighbouring blocks begin; past the end the last one repeats.
+fn four_blocks(first: u32, direction: u32) -> vec4<u32> {
+    let block = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.blocks - 1u));
+    return (block * p.columns + direction) * p.stride4;
+}
+
 @compute @workgroup_size(GROUP)
 fn basis_partials(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = workgroup.z * p.columns + workgroup.y;
-    var sum = 0.0;
-    for (var e = workgroup.x * GROUP + lane; e < p.stride4; e += p.groups * GROUP) {
-        sum += dot(basis[column * p.stride4 + e], x[workgroup.y * p.stride4 + e]);
+    let first = 4u * workgroup.z;
+    let at = four_blocks(first, workgroup.y);
+    let base = workgroup.y * p.stride4;
+    let range = chunk(workgroup.x);
+    var sums = vec4<f32>();
+    for (var e = range.x + lane; e < range.y; e += GROUP) {
+        let v = x[base + e];
+        sums += vec4<f32>(dot(basis[at.x + e], v), dot(basis[at.y + e], v), dot(basis[at.z + e], v), dot(basis[at.w + e], v));
     }
-    let total = workgroup_sum(sum, lane);
-    if lane == 0u {
-        partials[column * p.groups + workgroup.x] = total;
+    var totals = workgroup_sums(sums, lane);
+    if lane < min(4u, p.blocks - first) {
+        let number = (p.row + first + lane) * p.columns + workgroup.y;
+        partials[number * p.all_groups + p.first_group + workgroup.x] = totals[lane];
     }
 }
 
 @compute @workgroup_size(GROUP)
 fn basis_totals(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = workgroup.x * p.columns + workgroup.y;
-    var sum = 0.0;
-    for (var g = lane; g < p.groups; g += GROUP) {
-        sum += partials_in[column * p.groups + g];
-    }
-    let total = workgroup_sum(sum, lane);
+    let number = (p.row + workgroup.x) * p.columns + workgroup.y;
+    let total = sum_of_partials(number, lane);
     if lane == 0u {
-        coefficients[p.row * p.columns + column] = total;
+        coefficients[number] = total;
     }
+}
+
+// A block's coefficient of the direction, negated; 0 past the end.
+fn factor(block: u32, direction: u32) -> vec4<f32> {
+    let inside = min(block, p.blocks - 1u);
+    return vec4<f32>(select(0.0, -coefficients_in[(p.row + inside) * p.columns + direction], block < p.blocks));
 }
 
 @compute @workgroup_size(GROUP)
 fn basis_subtract(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let base = workgroup.y * p.stride4;
-    for (var e = workgroup.x * GROUP + lane; e < p.stride4; e += p.groups * GROUP) {
-        var sum = y[base + e];
-        for (var i = 0u; i < p.blocks; i += 1u) {
-            let factor = -coefficients_in[(p.row + i) * p.columns + workgroup.y];
-            sum = fma(vec4<f32>(factor), basis[(i * p.columns + workgroup.y) * p.stride4 + e], sum);
+    let range = chunk(workgroup.x);
+    for (var i = 0u; i < p.blocks; i += 4u) {
+        let at = four_blocks(i, workgroup.y);
+        let a = factor(i, workgroup.y);
+        let b = factor(i + 1u, workgroup.y);
+        let c = factor(i + 2u, workgroup.y);
+        let d = factor(i + 3u, workgroup.y);
+        for (var e = range.x + lane; e < range.y; e += GROUP) {
+            let ab = fma(b, basis[at.y + e], fma(a, basis[at.x + e], y[base + e]));
+            y[base + e] = fma(d, basis[at.w + e], fma(c, basis[at.z + e], ab));
         }
-        y[base + e] = sum;
     }
 }

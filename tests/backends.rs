@@ -11,7 +11,7 @@ use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob};
-use hesper::curvature::{Curvature, CurvatureOperator, Objective, Workload};
+use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
 use hesper::model::{Activation, Loss};
 use hesper::numeric::Precision;
 
@@ -191,6 +191,68 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let one = with(1);
     assert!(one == with(2), "two threads");
     assert!(one == with(3), "three threads");
+}
+
+/// A linearization that is made again for each micro-batch, the last one smaller than the others, gives the same product and gradient.
+#[test]
+fn cpu_agrees_with_the_reference_in_every_mode() {
+    for activation in [Activation::Relu, Activation::Gelu] {
+        let case = Case { widths: vec![9, 40, 30, 4], activation, samples: 700, seed: 600, weight_decay: 0.1, ..Case::default() };
+        let objective = case.objective();
+        for mode in [Mode::Recomputed, Mode::Streamed] {
+            for micro_batch in [16, 300, 10_000] {
+                let schedule = Schedule { mode, micro_batch };
+                let operator = Cpu::<f64>::with_schedule(&objective, Curvature::Hessian, schedule).unwrap();
+                assert_same_curvature(&case, &operator, &reference(&objective));
+                assert!(micro_batch > 300 || operator.bytes() < cpu_f64(&objective).bytes(), "{mode}: {} bytes", operator.bytes());
+            }
+        }
+    }
+}
+
+/// Hidden units that no sample switches on are left out, and nothing changes but the memory; the same with micro-batches.
+#[test]
+fn dead_units_are_left_out_of_the_products() {
+    let case = Case { widths: vec![12, 40, 30, 4], activation: Activation::Relu, samples: 300, seed: 601, ..Case::default() };
+    let mut parameters = case.objective().network().parameters();
+    let alive = cpu_f64(&case.objective()).bytes();
+    let layout = case.objective().network().layout().layers().to_vec();
+    for layer in &layout[..2] {
+        let bias = layer.bias.clone().unwrap();
+        parameters[bias.start..bias.start + 11].fill(-1e3);
+        parameters[bias.end - 1] = -1e3;
+    }
+    let objective = case.at(&parameters);
+    let directions = case.directions(3);
+    let expected: Vec<f64> = directions.chunks(objective.dim()).flat_map(|v| product(&reference(&objective), v)).collect();
+    for schedule in [Schedule::cached(300), Schedule { mode: Mode::Recomputed, micro_batch: 70 }] {
+        let operator = Cpu::<f64>::with_schedule(&objective, Curvature::Hessian, schedule).unwrap();
+        assert!(operator.bytes() < alive, "{} bytes, {alive} with all units alive", operator.bytes());
+        assert_close("product", &product(&operator, &directions), &expected, 1e-13);
+        assert_close("gradient", &loss_and_gradient(&operator).1, &loss_and_gradient(&reference(&objective)).1, 1e-13);
+    }
+}
+
+/// No product takes more bytes than were planned.
+#[test]
+fn cpu_takes_no_more_than_planned() {
+    let case = Case { widths: vec![30, 64, 48, 10], activation: Activation::Tanh, samples: 900, seed: 602, ..Case::default() };
+    let objective = case.objective();
+    for mode in Mode::ALL {
+        let demand = Demand { workload: Workload { columns: 8, vectors: 3 }, budget: None, mode: Some(mode) };
+        let plan = Cpu::<f32>::plan(&objective, Curvature::Hessian, &demand).unwrap();
+        let operator = Cpu::<f32>::with_schedule(&objective, Curvature::Hessian, plan.schedule).unwrap();
+        product(&operator, &case.directions(8));
+        let planned = |passing: bool| -> u64 {
+            let of_operator = plan.classes.iter().filter(|class| class.name != "vectors");
+            of_operator.filter(|class| passing || class.name != "passes at the point").map(|class| class.bytes).sum()
+        };
+        if mode == Mode::Cached {
+            assert_eq!(operator.bytes() as u64, planned(false));
+        } else {
+            assert!((operator.bytes() as u64) < planned(true), "{mode}: {} bytes of {}", operator.bytes(), planned(true));
+        }
+    }
 }
 
 #[test]

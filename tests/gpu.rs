@@ -11,16 +11,35 @@ use std::rc::Rc;
 
 use common::conformance::space_conformance;
 use common::{Case, assert_same_curvature, cases, loss_and_gradient, product, relative_error};
-use hesper::backend::gpu::{Device, Gpu, Software};
+use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
-use hesper::curvature::{Curvature, CurvatureOperator, Objective};
+use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
 use hesper::krylov::{LinearOperator, Slot, VectorSpace};
 use hesper::model::Activation;
 use hesper::rng::Distribution;
 
+/// Limits far below those of any real device.
+const LOW: Ceilings = ceilings(1 << 20);
+
+/// Limits that cut even small networks into many shards and segments.
+const LOWEST: Ceilings = ceilings(1 << 14);
+
+const fn ceilings(binding_bytes: u64) -> Ceilings {
+    Ceilings { binding_bytes: Some(binding_bytes), buffer_bytes: Some(2 * binding_bytes), workgroups: Some(256) }
+}
+
 /// A device, shared by the cases of a test so that kernels are compiled once.
 fn device() -> Option<Rc<Device>> {
-    match Device::open(None, Software::Allowed) {
+    device_within(Ceilings::default())
+}
+
+/// Devices as they are, and with low limits.
+fn devices() -> Vec<Rc<Device>> {
+    [Ceilings::default(), LOW].into_iter().filter_map(device_within).collect()
+}
+
+fn device_within(ceilings: Ceilings) -> Option<Rc<Device>> {
+    match Device::open_within(None, Software::Allowed, ceilings) {
         Ok(device) => Some(Rc::new(device)),
         Err(error) if std::env::var_os("HESPER_REQUIRE_GPU").is_some_and(|value| value == "1") => panic!("{error}"),
         Err(error) => {
@@ -40,24 +59,122 @@ fn reference(objective: &Objective) -> Reference {
 
 #[test]
 fn gpu_agrees_with_the_reference() {
-    let Some(device) = device() else { return };
-    for case in cases() {
-        let objective = case.objective();
-        assert_same_curvature(&case, &gpu(&objective, &device), &reference(&objective));
+    for device in devices() {
+        for case in cases() {
+            let objective = case.objective();
+            assert_same_curvature(&case, &gpu(&objective, &device), &reference(&objective));
+        }
     }
 }
 
 /// The bound that users are promised, on a network of ordinary size.
 #[test]
 fn gpu_keeps_the_promised_accuracy() {
-    let Some(device) = device() else { return };
     let case = Case { widths: vec![64, 96, 80, 10], activation: Activation::Silu, samples: 700, seed: 300, ..Case::default() };
     let objective = case.objective();
     let directions = case.directions(5);
-    let (actual, expected) = (product(&gpu(&objective, &device), &directions), product(&reference(&objective), &directions));
-    for (actual, expected) in actual.chunks(objective.dim()).zip(expected.chunks(objective.dim())) {
+    let expected = product(&reference(&objective), &directions);
+    for device in devices() {
+        let actual = product(&gpu(&objective, &device), &directions);
+        for (actual, expected) in actual.chunks(objective.dim()).zip(expected.chunks(objective.dim())) {
+            let error = relative_error(actual, expected);
+            assert!(error <= 1e-5, "{error:e}");
+        }
+    }
+}
+
+/// Loss, gradient and product, each column against itself.
+fn assert_same(what: &str, dim: usize, actual: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(actual.len(), expected.len());
+    for (column, (actual, expected)) in actual.chunks(dim).zip(expected.chunks(dim)).enumerate() {
         let error = relative_error(actual, expected);
-        assert!(error <= 1e-5, "{error:e}");
+        assert!(error <= tolerance, "{what}: column {column} is off by {error:e}");
+    }
+}
+
+/// The gradient and three products, one after another, of an operator with `schedule`.
+fn everything(objective: &Objective, directions: &[f64], device: &Rc<Device>, schedule: Schedule) -> Vec<f64> {
+    let operator = Gpu::with_schedule(objective, Curvature::Hessian, device, schedule).unwrap();
+    let (loss, gradient) = loss_and_gradient(&operator);
+    assert!(loss > 0.0);
+    [gradient, product(&operator, directions)].concat()
+}
+
+/// A network of every kind of layer, ragged, of some shards and segments where limits are low.
+fn wide() -> Case {
+    Case { widths: vec![45, 130, 70, 10], activation: Activation::Gelu, samples: 301, seed: 510, weight_decay: 0.05, ..Case::default() }
+}
+
+/// However arrays, sums and grids are cut up: the same result.
+#[test]
+fn low_limits_change_nothing_but_the_order_of_sums() {
+    for case in [wide(), Case { activation: Activation::Relu, bias: false, seed: 511, ..wide() }] {
+        let (objective, directions) = (case.objective(), case.directions(3));
+        let of = |ceilings| Some(everything(&objective, &directions, &device_within(ceilings)?, Schedule::cached(case.samples)));
+        let Some(expected) = of(Ceilings::default()) else { return };
+        for ceilings in [LOW, LOWEST] {
+            assert_same(&format!("{ceilings:?}"), objective.dim(), &of(ceilings).unwrap(), &expected, 1e-6);
+        }
+    }
+}
+
+/// A row that no binding holds is refused with the numbers.
+#[test]
+fn what_cannot_be_cut_is_refused() {
+    let Some(device) = device_within(ceilings(1 << 12)) else { return };
+    let case = Case { widths: vec![1100, 2], ..Case::default() };
+    let message = Gpu::new(&case.objective(), Curvature::Hessian, &device).unwrap_err().to_string();
+    assert!(message.contains("layer 0: a row of 1101 parameters needs 4608 bytes"), "{message}");
+}
+
+/// A linearization made again and data brought in again: the same result.
+#[test]
+fn modes_change_nothing_but_the_order_of_sums() {
+    for device in devices() {
+        for case in [wide(), Case { samples: 7, ..wide() }] {
+            let (objective, directions) = (case.objective(), case.directions(3));
+            let expected = everything(&objective, &directions, &device, Schedule::cached(case.samples));
+            for mode in [Mode::Recomputed, Mode::Streamed] {
+                for micro_batch in [16, 100, case.samples] {
+                    let actual = everything(&objective, &directions, &device, Schedule { mode, micro_batch });
+                    assert_same(&format!("{mode} {micro_batch}"), objective.dim(), &actual, &expected, 1e-6);
+                }
+            }
+        }
+    }
+}
+
+/// The twin of the comparisons above: one sample of 301 less is seen.
+#[test]
+fn a_missing_sample_is_noticed() {
+    let Some(device) = device() else { return };
+    let (case, fewer) = (wide(), Case { samples: 300, ..wide() });
+    let schedule = Schedule { mode: Mode::Streamed, micro_batch: 16 };
+    let directions = case.directions(1);
+    let all = everything(&case.objective(), &directions, &device, schedule);
+    let without_last = everything(&fewer.objective(), &directions, &device, schedule);
+    assert!(relative_error(&without_last, &all) > 1e-4);
+}
+
+/// What a job allocates is what its plan says, in every mode.
+#[test]
+fn plans_are_what_jobs_take() {
+    let case = Case { samples: 1000, ..wide() };
+    let objective = case.objective();
+    for mode in Mode::ALL {
+        let Some(device) = device() else { return };
+        let demand = Demand {
+            workload: Workload { columns: 3, vectors: 2 },
+            budget: Some(if mode == Mode::Cached { 1 << 30 } else { 3 << 20 }),
+            mode: Some(mode),
+        };
+        let plan = Gpu::plan(&objective, Curvature::Hessian, &device, &demand).unwrap();
+        assert_eq!((plan.schedule.mode, plan.columns, device.allocated()), (mode, 3, 0));
+        everything(&objective, &case.directions(3), &device, plan.schedule);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = device.peak_allocated() as f64 / plan.total as f64;
+        assert!((0.95..=1.05).contains(&share), "{mode}: {} of {plan:?}", device.peak_allocated());
+        assert_eq!(device.allocated(), 0, "an array outlives its operator");
     }
 }
 
@@ -76,8 +193,9 @@ fn a_changed_parameter_is_noticed() {
 
 #[test]
 fn the_space_conforms() {
-    let Some(device) = device() else { return };
-    space_conformance(|objective| gpu(objective, &device));
+    for device in [Ceilings::default(), LOW, LOWEST].into_iter().filter_map(device_within) {
+        space_conformance(|objective| gpu(objective, &device));
+    }
 }
 
 /// Two operators in one process and a block that was used for something else before: the same bits.

@@ -8,36 +8,52 @@ use std::mem::{offset_of, size_of};
 use std::process::Command;
 
 use hesper::backend::gpu::shaders::{self, Assembly};
-use hesper::backend::gpu::{Kernel, Workgroups, uniforms};
+use hesper::backend::gpu::{Curve, Form, Kernel, Variant, uniforms};
+use hesper::model::Loss;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, TypeInner};
 
+/// Nothing beyond what WebGPU promises on every device, unless the module says so.
+fn capabilities(assembly: &Assembly) -> Capabilities {
+    if assembly.subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() }
+}
+
+/// Every module once.
+fn assemblies() -> Vec<Assembly> {
+    let mut all: Vec<Assembly> = Vec::new();
+    for assembly in Variant::all().into_iter().map(Variant::assembly) {
+        if all.iter().all(|other| other.wgsl() != assembly.wgsl()) {
+            all.push(assembly);
+        }
+    }
+    all
+}
+
 fn parse(assembly: &Assembly) -> (Module, ModuleInfo) {
     let text = assembly.wgsl();
-    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{}: {}", assembly.name, error.emit_to_string(&text)));
-    // No capability: nothing beyond what WebGPU promises on every device.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{}: {}", assembly.name(), error.emit_to_string(&text)));
+    let info = Validator::new(ValidationFlags::all(), capabilities(assembly))
         .validate(&module)
-        .unwrap_or_else(|error| panic!("{}: {}", assembly.name, error.emit_to_string(&text)));
+        .unwrap_or_else(|error| panic!("{}: {}", assembly.name(), error.emit_to_string(&text)));
     (module, info)
 }
 
 #[test]
 fn every_module_is_valid_without_any_optional_capability() {
-    for assembly in shaders::ALL {
-        let (module, _) = parse(assembly);
+    for assembly in assemblies() {
+        let (module, _) = parse(&assembly);
         let entry_points: Vec<_> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
-        assert_eq!(entry_points, assembly.entry_points, "{}", assembly.name);
+        assert_eq!(entry_points, assembly.entry_points, "{}", assembly.name());
     }
 }
 
 #[test]
 fn every_file_belongs_to_a_module_and_every_entry_point_to_a_kernel() {
-    let used: BTreeSet<_> = shaders::ALL.iter().flat_map(|assembly| assembly.sources).map(|source| source.path.to_owned()).collect();
+    let used: BTreeSet<_> = assemblies().iter().flat_map(|assembly| &assembly.sources).map(|source| source.path.to_owned()).collect();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut found = BTreeSet::new();
-    for folder in ["", "common/"] {
+    for folder in ["", "common/", "tiles/"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_file() {
@@ -47,24 +63,24 @@ fn every_file_belongs_to_a_module_and_every_entry_point_to_a_kernel() {
     }
     assert_eq!(found, used);
 
-    let of_modules: BTreeSet<_> = shaders::ALL.iter().flat_map(|assembly| assembly.entry_points.iter().copied()).collect();
+    let of_modules: BTreeSet<_> = assemblies().iter().flat_map(|assembly| assembly.entry_points.iter().copied()).collect();
     let of_kernels: BTreeSet<_> = Kernel::all().into_iter().map(Kernel::entry_point).collect();
     assert_eq!(of_modules, of_kernels);
 }
 
 #[test]
 fn every_kernel_translates_for_vulkan_metal_and_dx12() {
-    for workgroups in [Workgroups::HARDWARE, Workgroups::SOFTWARE] {
-        for kernel in Kernel::all() {
-            let (module, info) = parse(kernel.assembly());
-            let constants = kernel.constants(workgroups).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            let entry_point = (ShaderStage::Compute, kernel.entry_point());
+    {
+        for kernel in Variant::all() {
+            let (module, info) = parse(&kernel.assembly());
+            let constants = kernel.constants().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let entry_point = (ShaderStage::Compute, kernel.kernel.entry_point());
             let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, Some(entry_point), &constants)
                 .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
             within_portable_limits(kernel, &module);
 
-            let words =
-                spv::write_vec(&module, &info, &spv::Options::default(), None).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+            let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+            let words = spv::write_vec(&module, &info, &options, None).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
             assert_eq!(words[0], 0x0723_0203, "{kernel:?}: SPIR-V's magic number");
 
             let options = msl::Options { lang_version: (2, 4), ..Default::default() };
@@ -83,11 +99,11 @@ fn every_kernel_translates_for_vulkan_metal_and_dx12() {
 }
 
 /// WebGPU's floor: 256 threads a workgroup, 8 storage buffers an entry point, 16 KiB of workgroup memory.
-fn within_portable_limits(kernel: Kernel, module: &Module) {
-    let entry = module.entry_points.iter().find(|entry| entry.name == kernel.entry_point()).unwrap();
+fn within_portable_limits(kernel: Variant, module: &Module) {
+    let entry = module.entry_points.iter().find(|entry| entry.name == kernel.kernel.entry_point()).unwrap();
     let threads: u32 = entry.workgroup_size.iter().product();
     assert!(threads <= 256, "{kernel:?}: {threads} threads");
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module).unwrap();
+    let info = Validator::new(ValidationFlags::all(), capabilities(&kernel.assembly())).validate(module).unwrap();
     let index = module.entry_points.iter().position(|other| other.name == entry.name).unwrap();
     let (mut storage, mut shared) = (0, 0);
     for (_, global) in module.global_variables.iter().filter(|(handle, _)| !info.get_entry_point(index)[*handle].is_empty()) {
@@ -121,17 +137,58 @@ macro_rules! assert_mirrors {
 
 #[test]
 fn parameters_have_the_shaders_layout() {
-    for assembly in [&shaders::FORWARD, &shaders::BACKWARD, &shaders::FORWARD_OVER, &shaders::BACKWARD_OVER] {
+    let of = |kernel| shaders::assembly(kernel, Some(Form::Shared4x4));
+    {
         assert_mirrors!(
-            assembly,
-            Product { rows, depth, samples4, offset, row_stride, depth_stride, bias_offset, block_stride, tangent_depth }
+            &of(Kernel::Backward(Curve::Curved)),
+            Product {
+                rows,
+                samples4,
+                stride4,
+                depth,
+                tangent_depth,
+                row_stride,
+                depth_stride,
+                weight_offset,
+                vector_offset,
+                vector_stride,
+                bias_offset,
+                incoming_offset4,
+                tangent_offset4,
+                tangent_stride4,
+                point_offset4,
+                result_offset4,
+                result_stride4,
+                accumulate,
+                finish
+            }
         );
     }
-    assert_mirrors!(&shaders::WEIGHTS, Weights { rows, columns, samples4, offset, bias_offset, block_stride, decay });
-    assert_mirrors!(&shaders::LOSS, Loss { outputs, padded, samples, weight });
-    assert_mirrors!(&shaders::KRYLOV, Krylov { stride4, columns, slot, groups, blocks, row, root, constant });
-    assert_mirrors!(&shaders::PROBE, Probe { key, first_probe, length, stride4, groups });
-    assert_mirrors!(&shaders::PEAK, Peak { factor, term, rounds });
+    assert_mirrors!(
+        &of(Kernel::Weights),
+        Weights {
+            rows,
+            columns,
+            samples4,
+            stride4,
+            row_stride,
+            vector_offset,
+            result_offset,
+            block_stride,
+            delta_offset4,
+            tangent_delta_offset4,
+            tangent_delta_stride4,
+            input_offset4,
+            tangent_input_offset4,
+            tangent_input_stride4,
+            decay,
+            accumulate
+        }
+    );
+    assert_mirrors!(&of(Kernel::Loss(Loss::Mse)), Loss { outputs, padded, samples, weight });
+    assert_mirrors!(&of(Kernel::Divide), Krylov { stride4, columns, slot, groups, first_group, all_groups, blocks, row, root, constant });
+    assert_mirrors!(&of(Kernel::Rademacher), Probe { key, first_probe, source, target_first, length, stride4, groups });
+    assert_mirrors!(&of(Kernel::Peak), Peak { factor, term, rounds });
 }
 
 /// A second, independent WGSL front end: where it is installed, it accepts every module as well.
@@ -142,10 +199,12 @@ fn tint_accepts_every_module() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for assembly in shaders::ALL {
-        let path = folder.path().join(assembly.name).with_extension("wgsl");
-        std::fs::write(&path, assembly.wgsl()).unwrap();
+    for assembly in assemblies() {
+        // naga knows no `enable`, tint wants it.
+        let enable = if assembly.subgroups { "enable subgroups;\n" } else { "" };
+        let path = folder.path().join(assembly.name()).with_extension("wgsl");
+        std::fs::write(&path, [enable, &assembly.wgsl()].concat()).unwrap();
         let output = Command::new("tint").args(["--format", "wgsl"]).arg(&path).output().unwrap();
-        assert!(output.status.success(), "{}: {}", assembly.name, String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}: {}", assembly.name(), String::from_utf8_lossy(&output.stderr));
     }
 }

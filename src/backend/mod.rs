@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use self::cpu::Cpu;
-use self::gpu::{Device, Gpu, Software};
+use self::gpu::{Device, Gpu, Software, Tune};
 use self::reference::Reference;
 use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, Workload};
 use crate::error::{Error, Result};
@@ -78,6 +78,8 @@ pub struct BackendOptions {
     pub memory_budget: Option<u64>,
     /// How the linearization is held; none for the fastest mode that fits.
     pub mode: Option<Mode>,
+    /// How long a GPU looks for its fastest kernels.
+    pub tune: Tune,
 }
 
 impl BackendOptions {
@@ -177,7 +179,10 @@ pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options:
     match choice {
         Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?),
         Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?),
-        Choice::Gpu(device) => job.run(&Gpu::with_schedule(objective, curvature, &device, schedule)?),
+        Choice::Gpu(device) => {
+            device.tune(objective.network(), options.tune)?;
+            job.run(&Gpu::with_schedule(objective, curvature, &device, schedule)?)
+        }
         Choice::Reference => job.run(&Reference::new(objective, curvature)?),
     }
 }

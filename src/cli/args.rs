@@ -6,9 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::values::{self, ActivationList};
 use crate::backend::BackendKind;
+use crate::backend::gpu::Tune;
 use crate::curvature::Mode;
 use crate::estimate::DensityOptions;
-use crate::job::SpectrumOptions;
+use crate::job::SamplingOptions;
 use crate::krylov::Reorthogonalization;
 use crate::model::{Activation, Loss};
 use crate::numeric::Precision;
@@ -70,6 +71,10 @@ pub(super) struct DeviceArgs {
     /// A GPU by part of its name or by its index in `hesper adapters`
     #[arg(long, value_name = "NAME-OR-INDEX")]
     pub(super) adapter: Option<String>,
+    /// How long a GPU looks for its fastest kernels: off takes the defaults, the same bits in every run; quick takes two seconds at
+    /// most, once; full tries all
+    #[arg(long, default_value_t = Tune::Quick)]
+    pub(super) tune: Tune,
     /// f32, or f64 on the cpu; the reference is always f64
     #[arg(long)]
     pub(super) precision: Option<Precision>,
@@ -110,11 +115,14 @@ pub(super) struct FolderArgs {
 #[command(next_help_heading = "Method")]
 pub(super) struct LanczosArgs {
     /// Random probes; the spread over them is the error bar
-    #[arg(long, value_name = "P", value_parser = values::count, default_value_t = SpectrumOptions::default().probes)]
+    #[arg(long, value_name = "P", value_parser = values::count, default_value_t = SamplingOptions::default().probes)]
     pub(super) probes: usize,
     /// Lanczos steps of each probe
-    #[arg(long, value_name = "M", value_parser = values::count, default_value_t = SpectrumOptions::default().steps)]
+    #[arg(long, value_name = "M", value_parser = values::count, default_value_t = SamplingOptions::default().steps)]
     pub(super) steps: usize,
+    /// Most eigenpairs found first, so that outliers add no noise; 0 for none
+    #[arg(long, value_name = "K", default_value_t = SamplingOptions::default().deflate)]
+    pub(super) deflate: usize,
     /// full keeps all vectors orthogonal; none keeps three vectors and sees copies of converged eigenvalues
     #[arg(long, value_name = "HOW", value_parser = values::reorthogonalization, default_value = "full")]
     pub(super) reorthogonalize: Reorthogonalization,
@@ -123,6 +131,20 @@ pub(super) struct LanczosArgs {
     pub(super) columns: Option<usize>,
     #[command(flatten)]
     pub(super) seed: SeedArgs,
+}
+
+impl LanczosArgs {
+    pub(super) fn options(&self, device: &DeviceArgs) -> SamplingOptions {
+        SamplingOptions {
+            probes: self.probes,
+            steps: self.steps,
+            deflate: self.deflate,
+            seed: self.seed.seed,
+            reorthogonalization: self.reorthogonalize,
+            memory_budget: device.memory_budget,
+            columns: self.columns,
+        }
+    }
 }
 
 /// The seed.

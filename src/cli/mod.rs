@@ -6,6 +6,8 @@
 mod adapters;
 mod args;
 mod bench;
+mod calibrate;
+mod density;
 mod eigs;
 mod exit;
 mod hvp;
@@ -44,9 +46,10 @@ enum Command {
     Spectrum(spectrum::SpectrumArgs),
     Eigs(eigs::EigsArgs),
     Trace(trace::TraceArgs),
-    Density(spectrum::DensityCommandArgs),
+    Density(density::DensityCommandArgs),
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
     Adapters(adapters::AdaptersArgs),
@@ -62,9 +65,10 @@ pub fn main() -> ExitCode {
         Command::Spectrum(args) => spectrum::run(args),
         Command::Eigs(args) => eigs::run(args),
         Command::Trace(args) => trace::run(args),
-        Command::Density(args) => spectrum::run_density(args),
+        Command::Density(args) => density::run(args),
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Adapters(args) => adapters::run(args),

@@ -8,7 +8,7 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::reporter::Reporter;
 use crate::curvature::Curvature;
-use crate::job::{self, lanczos_workload};
+use crate::job;
 use crate::report::table;
 
 /// Exact bytes of a spectrum or density job and how it fits into memory, before anything runs
@@ -28,8 +28,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Outcome> {
     let reporter = Reporter::new("plan", &args.report, None)?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let LanczosArgs { probes, steps, reorthogonalize, columns, .. } = args.lanczos;
-    let workload = lanczos_workload(columns, probes, steps, problem.objective.dim(), reorthogonalize);
+    let workload = args.lanczos.options(&args.device).workload(problem.objective.dim());
     let result = job::plan(&problem.objective, problem.subject(Curvature::Hessian), &device, workload)?;
     reporter.finish(&result, |out| table::plan(out, &result))?;
     Ok(Outcome::Done)

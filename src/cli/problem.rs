@@ -80,6 +80,7 @@ impl DeviceArgs {
             precision: self.precision,
             memory_budget: self.memory_budget,
             mode: self.linearization,
+            tune: self.tune,
         })
     }
 }

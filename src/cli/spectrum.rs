@@ -1,9 +1,10 @@
-//! `hesper spectrum`, the main job, and `hesper density`, a part of it.
+//! `hesper spectrum`: the main job.
 
 use anyhow::Result;
 use clap::Args;
 
 use super::args::{DensityArgs, DeviceArgs, FolderArgs, LanczosArgs, ProblemArgs, ReportArgs};
+use super::density::columns;
 use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
@@ -11,8 +12,7 @@ use super::reporter::Reporter;
 use super::values;
 use crate::backend;
 use crate::curvature::Curvature;
-use crate::estimate::Density;
-use crate::job::{DensityJob, DensityJobOptions, JobContext, SpectrumJob, SpectrumOptions};
+use crate::job::{JobContext, SpectrumJob, SpectrumOptions};
 use crate::report::{csv, table};
 
 /// The spectrum: extreme eigenvalues, trace, density, negative share, largest stable step
@@ -28,6 +28,9 @@ pub(super) struct SpectrumArgs {
     /// is asked; 1e-5 is marked]
     #[arg(long, value_name = "T", value_parser = values::positive, help_heading = "Method")]
     tol: Option<f64>,
+    /// Counts the eigenvalues above X, between what is certain and what is possible; may be given several times
+    #[arg(long, value_name = "X", value_parser = values::finite, allow_negative_numbers = true, help_heading = "Method")]
+    above: Vec<f64>,
     #[command(flatten)]
     lanczos: LanczosArgs,
     #[command(flatten)]
@@ -47,18 +50,14 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     let csv_file = reporter.file("density.csv")?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let defaults = SpectrumOptions::default();
     let options = SpectrumOptions {
-        probes: args.lanczos.probes,
-        steps: args.lanczos.steps,
+        sampling: args.lanczos.options(&args.device),
         top: args.top,
         bottom: args.bottom,
-        seed: args.lanczos.seed.seed,
-        reorthogonalization: args.lanczos.reorthogonalize,
-        tol: args.tol.unwrap_or(defaults.tol),
+        tol: args.tol.unwrap_or(SpectrumOptions::default().tol),
         density: args.density.options(),
-        memory_budget: args.device.memory_budget,
-        columns: args.lanczos.columns,
+        above: args.above.clone(),
+        damping: None,
     };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
@@ -70,54 +69,4 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     }
     reporter.finish(&result, |out| table::spectrum(out, &result))?;
     Ok(Outcome::of(args.tol.is_none() || result.eigenvalues.unconverged() == 0))
-}
-
-/// The density of eigenvalues alone
-#[derive(Args, Debug)]
-pub(super) struct DensityCommandArgs {
-    #[command(flatten)]
-    lanczos: LanczosArgs,
-    #[command(flatten)]
-    density: DensityArgs,
-    #[command(flatten)]
-    problem: ProblemArgs,
-    #[command(flatten)]
-    device: DeviceArgs,
-    #[command(flatten)]
-    report: ReportArgs,
-    #[command(flatten)]
-    folder: FolderArgs,
-}
-
-pub(super) fn run_density(args: &DensityCommandArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("density", &args.report, args.folder.out.as_deref())?;
-    let csv_file = reporter.file("density.csv")?;
-    let device = args.device.options()?;
-    let problem = Problem::load(&args.problem)?;
-    let options = DensityJobOptions {
-        probes: args.lanczos.probes,
-        steps: args.lanczos.steps,
-        seed: args.lanczos.seed.seed,
-        reorthogonalization: args.lanczos.reorthogonalize,
-        density: args.density.options(),
-        memory_budget: args.device.memory_budget,
-        columns: args.lanczos.columns,
-    };
-    let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
-    let result = backend::run(&problem.objective, Curvature::Hessian, &device, DensityJob { context: &context, options: &options })?;
-    drop(bar);
-    if let Some(file) = csv_file {
-        file.write(|file| csv::write(file, &columns(&result.density)))?;
-    }
-    reporter.finish(&result, |out| table::density(out, &result))?;
-    Ok(Outcome::Done)
-}
-
-/// The curve with all that bounds it.
-fn columns(density: &Density) -> Vec<csv::Column<'_>> {
-    let mut columns: Vec<csv::Column<'_>> = vec![("grid", &density.grid), ("density", &density.density)];
-    columns.extend(density.std_error.as_deref().map(|error| ("std_error", error)));
-    columns.extend([("cdf_lower", density.cdf_lower.as_slice()), ("cdf_upper", density.cdf_upper.as_slice())]);
-    columns
 }

@@ -1,5 +1,6 @@
 //! Parsers for the values of flags, where the type's own `FromStr` is not enough.
 
+use crate::estimate::{DiagonalMethod, Probe, TraceMethod};
 use crate::krylov::Reorthogonalization;
 use crate::model::Activation;
 
@@ -54,6 +55,41 @@ pub(super) fn reorthogonalization(text: &str) -> Result<Reorthogonalization, Str
     }
 }
 
+/// A number between 0 and 1, neither of them.
+pub(super) fn confidence(text: &str) -> Result<f64, String> {
+    finite(text).and_then(|value| if value > 0.0 && value < 1.0 { Ok(value) } else { Err("must lie between 0 and 1".into()) })
+}
+
+/// An estimator of the trace.
+pub(super) fn trace_method(text: &str) -> Result<TraceMethod, String> {
+    match text {
+        "hutchinson" => Ok(TraceMethod::Hutchinson),
+        "hutch-plus-plus" | "hutch++" => Ok(TraceMethod::HutchPlusPlus),
+        "xtrace" => Ok(TraceMethod::XTrace),
+        "xnystrace" => Ok(TraceMethod::XNysTrace),
+        _ => Err("hutchinson, hutch++, xtrace or xnystrace".into()),
+    }
+}
+
+/// An estimator of the diagonal.
+pub(super) fn diagonal_method(text: &str) -> Result<DiagonalMethod, String> {
+    match text {
+        "hutchinson" => Ok(DiagonalMethod::Hutchinson),
+        "xdiag" => Ok(DiagonalMethod::XDiag),
+        _ => Err("hutchinson or xdiag".into()),
+    }
+}
+
+/// What probes are drawn from.
+pub(super) fn probe(text: &str) -> Result<Probe, String> {
+    match text {
+        "rademacher" => Ok(Probe::Rademacher),
+        "gaussian" => Ok(Probe::Gaussian),
+        "sphere" => Ok(Probe::Sphere),
+        _ => Err("rademacher, gaussian or sphere".into()),
+    }
+}
+
 /// A number of bytes with an optional unit: `2GiB`, `500MB`, `1.5G` (decimal) or plain bytes.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie between 1 and 2⁶³")]
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -96,6 +132,14 @@ mod tests {
     fn activation_lists_name_the_choices() {
         assert_eq!(activations("relu, tanh"), Ok(ActivationList(vec![Activation::Relu, Activation::Tanh])));
         assert!(activations("swish").unwrap_err().contains("silu"));
+    }
+
+    #[test]
+    fn methods_have_their_names() {
+        assert_eq!(trace_method("hutch++"), Ok(TraceMethod::HutchPlusPlus));
+        assert_eq!((diagonal_method("xdiag"), probe("sphere")), (Ok(DiagonalMethod::XDiag), Ok(Probe::Sphere)));
+        assert!(trace_method("slq").is_err() && diagonal_method("x").is_err() && probe("normal").is_err());
+        assert!(confidence("1").is_err() && confidence("0.9") == Ok(0.9));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod packed;
 mod plan;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,14 +19,14 @@ pub use operator::{Curvature, Draws, OutputCurvature};
 pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
 
-/// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ.
+/// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
 #[derive(Clone, Debug)]
 pub struct Objective {
-    network: Network,
+    network: Arc<Network>,
     loss: Loss,
     weight_decay: f64,
-    inputs: Inputs,
-    targets: Targets,
+    inputs: Arc<Inputs>,
+    targets: Arc<Targets>,
 }
 
 impl Objective {
@@ -46,7 +47,7 @@ impl Objective {
             )));
         }
         check_targets(&network, loss, &inputs, &targets)?;
-        Ok(Self { network, loss, weight_decay, inputs, targets })
+        Ok(Self { network: Arc::new(network), loss, weight_decay, inputs: Arc::new(inputs), targets: Arc::new(targets) })
     }
 
     /// The network, whose parameters are θ.
@@ -88,12 +89,12 @@ impl Objective {
             return Err(Error::Input(format!("samples {samples:?} of {}: at least one that is there is needed", self.samples())));
         }
         let outputs = self.network.outputs();
-        let targets = match &self.targets {
+        let targets = match &*self.targets {
             Targets::Classes(classes) => Targets::Classes(classes[samples.clone()].to_vec()),
             Targets::Values(values) => Targets::Values(values[samples.start * outputs..samples.end * outputs].to_vec()),
             Targets::Inputs => Targets::Inputs,
         };
-        Self::new(self.network.clone(), self.loss, self.weight_decay, self.inputs.rows(samples)?, targets)
+        Self::new(Network::clone(&self.network), self.loss, self.weight_decay, self.inputs.rows(samples)?, targets)
     }
 
     /// Number of parameters.
@@ -103,7 +104,7 @@ impl Objective {
 
     /// The target of output `output` of sample `sample`: 0 or 1 for classes.
     pub fn target(&self, sample: usize, output: usize) -> f64 {
-        match &self.targets {
+        match &*self.targets {
             Targets::Classes(classes) => f64::from(u8::from(classes[sample] as usize == output)),
             Targets::Values(values) => values[sample * self.network.outputs() + output],
             Targets::Inputs => self.inputs.at(sample * self.inputs.width() + output),

@@ -4,8 +4,9 @@ use std::f64::consts::PI;
 
 use serde::Serialize;
 
+use super::measure::SpectralMeasure;
 use super::quadrature::Quadrature;
-use super::sample::{mean_and_std_error, student_quantile};
+use super::sample::mean_and_std_error;
 use crate::error::{Error, Result};
 
 /// How to draw a density.
@@ -39,10 +40,17 @@ pub struct Density {
     pub cdf_lower: Vec<f64>,
     /// The share of eigenvalues ≤ x (not smoothed) is at most this.
     pub cdf_upper: Vec<f64>,
+    /// Half the width of the sampling error within those two, at 95 %; what is more is truncation.
+    pub cdf_sampling: f64,
+    /// The eigenvalues that are known by themselves, ascending, each with weight 1/n: what the kernel must not hide.
+    pub atoms: Vec<f64>,
 }
 
 /// The most grid points there may be.
 pub const MAX_POINTS: usize = 1 << 20;
+
+/// Parts of the whole range that the default σ resolves at most: a finer grid than that would be mostly empty.
+const FINEST: f64 = 4096.0;
 
 /// Standard deviations that the grid goes beyond the outermost nodes: the tails left out hold 2·10⁻⁹.
 const MARGIN: f64 = 6.0;
@@ -50,23 +58,26 @@ const MARGIN: f64 = 6.0;
 /// Standard deviations beyond which the kernel (10⁻²² of its peak) is left out.
 const REACH: f64 = 10.0;
 
-/// The density of the spectrum from the Gauss rules of independent probes, smoothed by a Gaussian kernel (stochastic Lanczos
-/// quadrature; Lin, Saad, Yang 2016; Ubaru, Chen, Saad 2017).
+/// The density of the spectrum, smoothed by a Gaussian kernel (stochastic Lanczos quadrature; Lin, Saad, Yang 2016; Ubaru, Chen, Saad
+/// 2017).
 ///
-/// The default is σ = (θmax − θmin) / ((m − 1)·√(8 ln 3)): m nodes resolve about range/(m−1), and with this σ two kernels at that
-/// distance merge (Lin, Saad, Yang 2016; κ = 3 as Papyan 2020). It is never below 10⁻⁶·max|θ|, single precision's own resolution.
-/// A grid of spacing ≤ σ reaches six σ beyond all nodes, so that its trapezoid sum is 1 within 10⁻⁶.
+/// The default is σ = (θmax − θmin) / ((m − 1)·√(8 ln 3)) over the complement of the known pairs: m nodes resolve about
+/// range/(m−1), and with this σ two kernels at that distance merge (Lin, Saad, Yang 2016; κ = 3 as Papyan 2020). It is never below
+/// 1/4096 of the whole range or 10⁻⁶·max|θ|, single precision's own resolution. A grid of spacing ≤ σ reaches six σ beyond all nodes, so that its trapezoid sum is
+/// 1 within 10⁻⁶.
 ///
-/// The bounds of the distribution are each probe's [`Quadrature::cdf_brackets`], averaged and moved outwards by the half-width of
-/// their 95 % interval over the probes, pointwise; with one probe they are 0 and 1. `epsilon` is that of the vectors' precision.
+/// There are two error bars, kept apart. `std_error` is the spread of the curve over the probes. `cdf_lower` and `cdf_upper` bound
+/// the distribution that is not smoothed, see [`SpectralMeasure::cdf_bounds`]; `cdf_sampling` is the part of them that more probes
+/// would narrow, the rest that which more steps would.
 ///
 /// # Errors
 /// [`Error::Input`] where there is no rule, σ is not positive, or the grid would need more than [`MAX_POINTS`] points.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
-pub fn density(rules: &[Quadrature], options: &DensityOptions, epsilon: f64) -> Result<Density> {
+pub fn density(measure: &SpectralMeasure, options: &DensityOptions) -> Result<Density> {
+    let rules = measure.whole_rules();
     let nodes = || rules.iter().flat_map(|rule| rule.nodes.iter().copied());
     let (first, last) = (nodes().fold(f64::INFINITY, f64::min), nodes().fold(f64::NEG_INFINITY, f64::max));
-    let sigma = options.sigma.unwrap_or_else(|| default_sigma(rules, first, last));
+    let sigma = options.sigma.unwrap_or_else(|| default_sigma(measure));
     if !(first <= last && sigma > 0.0 && sigma.is_finite()) {
         return Err(Error::Input(format!("density: {} Gauss rules and sigma {sigma}: both must be positive", rules.len())));
     }
@@ -86,23 +97,23 @@ pub fn density(rules: &[Quadrature], options: &DensityOptions, epsilon: f64) -> 
 
     let curves: Vec<Vec<f64>> = rules.iter().map(|rule| smooth(rule, &grid, spacing, sigma)).collect();
     let (density, std_error) = mean_and_error(&curves);
-    let brackets: Vec<Vec<(f64, f64)>> = rules.iter().map(|rule| rule.cdf_brackets(&grid, epsilon)).collect();
-    let bound = |side: fn(&(f64, f64)) -> f64, sign: f64| -> Vec<f64> {
-        let sides: Vec<Vec<f64>> = brackets.iter().map(|bracket| bracket.iter().map(side).collect()).collect();
-        let (mean, error) = mean_and_error(&sides);
-        let quantile = student_quantile(rules.len());
-        let half_width = |i: usize| error.as_ref().map_or(f64::INFINITY, |error| quantile * error[i]);
-        mean.iter().enumerate().map(|(i, mean)| (mean + sign * half_width(i)).clamp(0.0, 1.0)).collect()
-    };
-    let (cdf_lower, cdf_upper) = (bound(|bracket| bracket.0, -1.0), bound(|bracket| bracket.1, 1.0));
-    Ok(Density { grid, density, std_error, sigma, cdf_lower, cdf_upper })
+    let (cdf_lower, cdf_upper) = measure.cdf_bounds(&grid).into_iter().unzip();
+    let mut atoms: Vec<f64> = measure.pairs().iter().map(|pair| pair.value).collect();
+    atoms.sort_by(f64::total_cmp);
+    let cdf_sampling = measure.cdf_half_width() * measure.rest() / measure.dim();
+    Ok(Density { grid, density, std_error, sigma, cdf_lower, cdf_upper, cdf_sampling, atoms })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
-fn default_sigma(rules: &[Quadrature], first: f64, last: f64) -> f64 {
+fn default_sigma(measure: &SpectralMeasure) -> f64 {
+    let rules = measure.rules();
+    let nodes = || rules.iter().flat_map(|rule| rule.nodes.iter().copied());
+    let (first, last) = (nodes().fold(f64::INFINITY, f64::min), nodes().fold(f64::NEG_INFINITY, f64::max));
     let order = rules.iter().map(|rule| rule.nodes.len()).max().unwrap_or(0);
     let resolution = (last - first) / (order.saturating_sub(1).max(1) as f64 * (8.0 * 3.0_f64.ln()).sqrt());
-    let floor = 1e-6 * first.abs().max(last.abs());
+    let ends = || nodes().chain(measure.pairs().iter().map(|pair| pair.value));
+    let whole = ends().fold(f64::NEG_INFINITY, f64::max) - ends().fold(f64::INFINITY, f64::min);
+    let floor = (whole / FINEST).max(1e-6 * measure.scale());
     // The zero operator has no scale of its own.
     if resolution.max(floor) > 0.0 { resolution.max(floor) } else { 1e-6 }
 }
@@ -134,11 +145,8 @@ fn mean_and_error(samples: &[Vec<f64>]) -> (Vec<f64>, Option<Vec<f64>>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::measure::tests::measure;
     use super::*;
-
-    fn rule(nodes: &[f64], weights: &[f64]) -> Quadrature {
-        Quadrature { nodes: nodes.to_vec(), weights: weights.to_vec(), is_exact: false }
-    }
 
     fn integral(density: &Density) -> f64 {
         let values = &density.density;
@@ -148,21 +156,31 @@ mod tests {
 
     #[test]
     fn the_integral_is_one_at_any_width() {
-        let rules = [rule(&[-3.0, 0.1, 100.0], &[0.2, 0.5, 0.3]), rule(&[-2.5, 0.0, 90.0], &[0.1, 0.6, 0.3])];
+        let known = measure(50, &[(100.0, 0.0), (-3.0, 0.01)], &[[0.1, 0.5, 1.0], [0.2, 0.4, 3.0]]);
         for sigma in [None, Some(1e-3), Some(0.0173), Some(1.0), Some(1e4)] {
             for points in [0, 13, 1024] {
-                let density = density(&rules, &DensityOptions { points, sigma }, f64::EPSILON).unwrap();
+                let density = density(&known, &DensityOptions { points, sigma }).unwrap();
                 assert!((integral(&density) - 1.0).abs() < 1e-7, "sigma {sigma:?}: {}", integral(&density));
                 assert!(density.grid.len() >= points && density.grid[1] - density.grid[0] <= density.sigma * 1.000_001);
                 assert!(density.grid[0] <= -3.0 - 6.0 * density.sigma && density.cdf_upper.last() == Some(&1.0));
+                assert_eq!(density.atoms, [-3.0, 100.0]);
             }
         }
+    }
+
+    /// Without the outlier at 100 the range is 3.4, and so much narrower is the kernel.
+    #[test]
+    fn known_pairs_do_not_widen_the_kernel() {
+        let runs = [[0.1, 0.5, 1.0]];
+        let plain = density(&measure(50, &[], &runs), &DensityOptions::default()).unwrap();
+        let with_outlier = density(&measure(50, &[(100.0, 0.0)], &runs), &DensityOptions::default()).unwrap();
+        assert_eq!(plain.sigma, with_outlier.sigma);
     }
 
     #[test]
     fn degenerate_spectra_have_a_density() {
         for node in [0.0, 1.0, -1e30, 1e-30] {
-            let density = density(&[rule(&[node], &[1.0])], &DensityOptions::default(), f64::EPSILON).unwrap();
+            let density = density(&measure(5, &[], &[[node, 0.0, node]]), &DensityOptions::default()).unwrap();
             assert!((integral(&density) - 1.0).abs() < 1e-7, "{node}");
             assert_eq!(density.std_error, None);
         }
@@ -170,24 +188,22 @@ mod tests {
 
     #[test]
     fn a_width_too_small_to_draw_is_an_error_that_says_so() {
-        let message = density(&[rule(&[0.0, 1.0], &[0.5, 0.5])], &DensityOptions { points: 10, sigma: Some(1e-9) }, f64::EPSILON)
-            .unwrap_err()
-            .to_string();
+        let known = measure(5, &[], &[[0.0, 0.0, 1.0]]);
+        let message = density(&known, &DensityOptions { points: 10, sigma: Some(1e-9) }).unwrap_err().to_string();
         assert!(message.contains("--sigma") && message.contains("1048576"), "{message}");
         for sigma in [0.0, -1.0, f64::NAN] {
-            assert!(density(&[rule(&[0.0], &[1.0])], &DensityOptions { points: 10, sigma: Some(sigma) }, f64::EPSILON).is_err());
+            assert!(density(&known, &DensityOptions { points: 10, sigma: Some(sigma) }).is_err());
         }
-        assert!(density(&[], &DensityOptions::default(), f64::EPSILON).is_err());
+        assert!(density(&measure(5, &[], &[]), &DensityOptions::default()).is_err());
     }
 
     #[test]
-    fn error_and_bounds_come_from_the_spread_over_probes() {
-        let same = vec![rule(&[0.0, 1.0], &[0.5, 0.5]); 4];
-        let calm = density(&same, &DensityOptions::default(), f64::EPSILON).unwrap();
-        assert!(calm.std_error.unwrap().iter().all(|&error| error == 0.0));
-        let middle = calm.grid.len() / 2;
-        assert!((calm.cdf_lower[middle], calm.cdf_upper[middle]) == (0.0, 1.0), "two nodes bound little");
-        let differing = [rule(&[0.0, 1.0], &[0.4, 0.6]), rule(&[0.0, 1.0], &[0.6, 0.4])];
-        assert!(density(&differing, &DensityOptions::default(), f64::EPSILON).unwrap().std_error.unwrap()[0] > 0.0);
+    fn the_error_comes_from_the_spread_over_probes_and_the_bounds_from_their_number() {
+        let same = |count| density(&measure(500, &[], &vec![[0.5, 0.5, 0.5]; count]), &DensityOptions::default()).unwrap();
+        let (few, many) = (same(4), same(400));
+        assert!(few.std_error.unwrap().iter().all(|&error| error == 0.0));
+        assert!((few.cdf_sampling / many.cdf_sampling - 10.0).abs() < 1e-9);
+        let differing = measure(500, &[], &[[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]]);
+        assert!(density(&differing, &DensityOptions::default()).unwrap().std_error.unwrap().iter().any(|&error| error > 0.0));
     }
 }

@@ -50,44 +50,91 @@ impl Quadrature {
         at_left + (at_right - at_left) * ((x - left) / (right - left)).clamp(0.0, 1.0)
     }
 
-    /// τ = 10·ε·max|θ|: rounding errors of products in a precision of `epsilon` ε move an eigenvalue by a few ε·‖A‖, so numbers that
-    /// are closer than this cannot be told apart.
-    pub fn resolution(&self, epsilon: f64) -> f64 {
-        ROUNDING * epsilon * self.scale()
-    }
-
-    /// Bounds of F(x) = μ((−∞, x]) for each of the ascending `points`, as (lower, upper).
-    ///
-    /// For θ_k ≤ x < θ_{k+1}: Σ_{i<k} wᵢ ≤ F(x) ≤ Σ_{i≤k+1} wᵢ. Proved, not estimated: no measure with the same 2m moments breaks
-    /// them (Chebyshev, Markov, Stieltjes; Szegő 1939, section 3.41). They hold from the left, for F(x−), as well. For rounding in a
-    /// precision of `epsilon`, the lower bound is taken at x − τ, the upper one at x + τ ([`Self::resolution`]), and both are moved
-    /// outwards by 10·m·ε: the weights come out of m steps and O(m) rotations.
-    #[expect(clippy::cast_precision_loss, reason = "m is far below 2⁵³")]
-    pub fn cdf_brackets(&self, points: &[f64], epsilon: f64) -> Vec<(f64, f64)> {
-        let (band, slack) = (self.resolution(epsilon), ROUNDING * self.nodes.len() as f64 * epsilon);
-        // cumulative[k] = Σ_{i<k} wᵢ; everything lies below +∞.
+    /// What the rule proves about F(x) = μ((−∞, x]).
+    pub fn brackets(&self, epsilon: f64) -> Brackets<'_> {
         let mut cumulative = vec![0.0];
         for weight in &self.weights {
             cumulative.push(cumulative[cumulative.len() - 1] + weight);
         }
+        // Everything lies below +∞.
         cumulative.push(1.0);
-        let (mut surely, mut possibly) = (0, 0);
-        let advance = |count: &mut usize, x: f64| {
-            while self.nodes.get(*count).is_some_and(|&node| node <= x) {
-                *count += 1;
-            }
-        };
-        let bracket = |&x: &f64| {
-            // The counts of nodes at or below x: the last of them is θ_k with k = count − 1.
-            advance(&mut surely, x - band);
-            advance(&mut possibly, x + band);
-            ((cumulative[surely.saturating_sub(1)] - slack).max(0.0), (cumulative[possibly + 1] + slack).min(1.0))
-        };
-        points.iter().map(bracket).collect()
+        #[expect(clippy::cast_precision_loss, reason = "m is far below 2⁵³")]
+        let slack = ROUNDING * self.nodes.len() as f64 * epsilon;
+        Brackets { nodes: &self.nodes, cumulative, slack }
     }
 }
 
-/// See [`Quadrature::resolution`].
+/// Bounds of a probe's distribution function F.
+///
+/// For θ_k ≤ x < θ_{k+1}: Σ_{i<k} wᵢ ≤ F(x) ≤ Σ_{i≤k+1} wᵢ. Proved, not estimated: no measure with the same 2m moments breaks them
+/// (Chebyshev, Markov, Stieltjes; Szegő 1939, section 3.41). They hold from the left, for F(x−), as well. Both are moved outwards by
+/// 10·m·ε: the weights come out of m steps and O(m) rotations.
+#[derive(Clone, Debug)]
+pub struct Brackets<'a> {
+    nodes: &'a [f64],
+    /// Σ_{i<k} wᵢ at k, then 1.
+    cumulative: Vec<f64>,
+    slack: f64,
+}
+
+impl Brackets<'_> {
+    /// F(x) is at least this.
+    pub fn lower(&self, x: f64) -> f64 {
+        let count = self.nodes.partition_point(|&node| node <= x);
+        (self.cumulative[count.saturating_sub(1)] - self.slack).max(0.0)
+    }
+
+    /// F(x) is at most this.
+    pub fn upper(&self, x: f64) -> f64 {
+        let count = self.nodes.partition_point(|&node| node <= x);
+        (self.cumulative[count + 1] + self.slack).min(1.0)
+    }
+
+    /// Bounds of ∫ |x| dμ = ∫_{x>0} (1 − F) dx + ∫_{x<0} F dx, as far as the measure lies between its outermost nodes: those of a
+    /// Lanczos run converge first.
+    pub fn absolute_moment(&self) -> (f64, f64) {
+        let (mut lower, mut upper) = (0.0, 0.0);
+        for (at, pair) in self.nodes.windows(2).enumerate() {
+            // Between these nodes F lies between the two sums.
+            let (least, most) = ((self.cumulative[at] - self.slack).max(0.0), (self.cumulative[at + 2] + self.slack).min(1.0));
+            let (below, above) = (pair[1].min(0.0) - pair[0].min(0.0), pair[1].max(0.0) - pair[0].max(0.0));
+            lower += below * least + above * (1.0 - most);
+            upper += below * most + above * (1.0 - least);
+        }
+        // Beyond the outermost nodes towards zero, where all nodes are on one side of it.
+        let (first, last) = (self.nodes.first().copied().unwrap_or(0.0), self.nodes.last().copied().unwrap_or(0.0));
+        let certain = first.max(0.0) + (-last).max(0.0);
+        (lower + certain, upper + certain)
+    }
+}
+
+/// The Gauss-Radau rule with one node fixed at `a`, below the whole spectrum; none where T − aI is not positive definite, so that the
+/// spectrum reaches below `a`.
+///
+/// T is extended by a row that makes `a` an eigenvalue (Golub and Meurant 2010, section 6.2.3): α̃ = a + β_m²·eᵀ(T − aI)⁻¹e.
+///
+/// # Errors
+/// As [`Tridiagonal::eigen`].
+pub fn radau(run: &Tridiagonal, a: f64) -> Result<Option<Quadrature>> {
+    let mut pivot = f64::NAN;
+    for (step, alpha) in run.alphas.iter().enumerate() {
+        pivot = alpha - a - if step > 0 { run.betas[step - 1].powi(2) / pivot } else { 0.0 };
+        if pivot.is_nan() || pivot <= 0.0 {
+            return Ok(None);
+        }
+    }
+    if run.termination != Termination::Completed {
+        // The Gauss rule is the measure itself.
+        return quadrature(run).map(Some);
+    }
+    let mut extended = run.clone();
+    extended.alphas.push(a + run.residual().powi(2) / pivot);
+    extended.betas.push(0.0);
+    quadrature(&extended).map(Some)
+}
+
+/// Rounding errors of products in a precision ε move an eigenvalue by a few ε·‖A‖: numbers closer than this many ε·max|θ| cannot be
+/// told apart.
 pub(super) const ROUNDING: f64 = 10.0;
 
 #[cfg(test)]
@@ -135,24 +182,55 @@ mod tests {
         let total: f64 = v.iter().map(|x| x * x).sum();
         let points: Vec<f64> = (-10..=1010).map(|i| f64::from(i) / 1000.0).collect();
         let mut widest: f64 = 0.0;
-        for (x, (lower, upper)) in points.iter().zip(rule.cdf_brackets(&points, f64::EPSILON)) {
+        let brackets = rule.brackets(f64::EPSILON);
+        for x in &points {
+            let (lower, upper) = (brackets.lower(x - 1e-14), brackets.upper(x + 1e-14));
             let exact = v.iter().zip(&spectrum).filter(|(_, l)| *l <= x).map(|(v, _)| v * v).sum::<f64>() / total;
             assert!(lower <= exact && exact <= upper, "F({x}) = {exact} outside {lower} .. {upper}");
             widest = widest.max(upper - lower);
         }
         assert!(widest < 0.95, "the brackets say something");
+        let exact: f64 = v.iter().zip(&spectrum).map(|(v, l)| v * v * l.abs()).sum::<f64>() / total;
+        let (lower, upper) = brackets.absolute_moment();
+        assert!(lower < exact && exact < upper && upper - lower < 0.15, "{exact} outside {lower} .. {upper}");
     }
 
     #[test]
     fn brackets_of_a_hand_made_rule() {
         let rule = Quadrature { nodes: vec![-1.0, 0.0, 2.0], weights: vec![0.25, 0.5, 0.25], is_exact: false };
-        let brackets = rule.cdf_brackets(&[-2.0, -1.0, -0.5, 0.0, 1.0, 2.0, 3.0], 0.0);
-        assert_eq!(brackets, [(0.0, 0.25), (0.0, 0.75), (0.0, 0.75), (0.25, 1.0), (0.25, 1.0), (0.75, 1.0), (0.75, 1.0)]);
-        // τ = 0.1: both bounds of x = −0.1 see the node at 0 on their side.
-        let (lower, upper) = rule.cdf_brackets(&[-0.1], 0.005)[0];
-        assert!((lower, upper) == (0.0, 1.0));
+        let brackets = rule.brackets(0.0);
+        let bounds = [-2.0, -1.0, -0.5, 0.0, 1.0, 2.0, 3.0].map(|x| (brackets.lower(x), brackets.upper(x)));
+        assert_eq!(bounds, [(0.0, 0.25), (0.0, 0.75), (0.0, 0.75), (0.25, 1.0), (0.25, 1.0), (0.75, 1.0), (0.75, 1.0)]);
+        // ∫_{−1}^0 F + ∫_0^2 (1 − F) with F between 0 and 0.75, then between 0.25 and 1.
+        assert_eq!(brackets.absolute_moment(), (0.0, 0.75 + 1.5));
         assert_eq!([-1.5, -0.5, 0.0, 1.0, 2.5].map(|x| rule.cdf_estimate(x)), [0.0, 0.3125, 0.5, 0.6875, 1.0]);
         let exact = Quadrature { is_exact: true, ..rule };
         assert_eq!([-1.5, -0.5, 0.0, 1.0, 2.5].map(|x| exact.cdf_estimate(x)), [0.0, 0.25, 0.25, 0.75, 1.0]);
+    }
+
+    /// For log the Gauss rule lies above the integral and the Radau rule with a node at the left end below; both close in.
+    #[test]
+    fn gauss_and_radau_rules_enclose_a_logarithm() {
+        let n = 200;
+        let spectrum: Vec<f64> = (0..n).map(|i| (f64::from(i) / 200.0).powi(3)).collect();
+        let operator = MatrixOperator::diagonal(spectrum.clone());
+        let mut start = operator.space().block(1).unwrap();
+        operator.space().fill(&mut start, Distribution::Gaussian, 0, 0).unwrap();
+        let v = start[0].clone();
+        let total: f64 = v.iter().map(|x| x * x).sum();
+        let exact = v.iter().zip(&spectrum).map(|(v, l)| v * v * (l + 0.01).ln()).sum::<f64>() / total;
+        let mut lanczos = Lanczos::new(&operator, start, 1, LanczosOptions { capacity: 12, ..Default::default() }).unwrap();
+        let mut widths = Vec::new();
+        while lanczos.step().unwrap() {
+            let run = lanczos.coefficients().unwrap().swap_remove(0);
+            let log = |rule: &Quadrature| rule.nodes.iter().zip(&rule.weights).map(|(t, w)| w * (t + 0.01).ln()).sum::<f64>();
+            let (gauss, left) = (quadrature(&run).unwrap(), radau(&run, 0.0).unwrap().unwrap());
+            assert!(left.nodes[0].abs() < 1e-13 && left.nodes.len() == run.steps() + 1);
+            assert!(log(&left) < exact && exact < log(&gauss), "step {}", run.steps());
+            widths.push(log(&gauss) - log(&left));
+        }
+        assert!(widths[11] < 1e-2 * widths[0], "{widths:?}");
+        let shifted = Tridiagonal { alphas: vec![-1.0], betas: vec![0.5], termination: Termination::Completed };
+        assert_eq!(radau(&shifted, 0.0).unwrap(), None);
     }
 }

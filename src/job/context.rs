@@ -20,6 +20,8 @@ pub struct Subject {
     pub weight_decay: f64,
     /// Which operator of the objective.
     pub curvature: Curvature,
+    /// θ, in the order of `torch.nn.utils.parameters_to_vector`.
+    pub parameters: Vec<f64>,
 }
 
 impl Subject {
@@ -37,6 +39,7 @@ impl Subject {
             loss: objective.loss(),
             weight_decay: objective.weight_decay(),
             curvature,
+            parameters: objective.network().parameters(),
         }
     }
 }

@@ -3,47 +3,22 @@
 use serde::Serialize;
 
 use super::context::JobContext;
-use super::lanczos_run::{LanczosRuns, RunOptions, records, run_probes};
-use super::memory;
+use super::lanczos_run::{Sampled, SamplingOptions, records, sample};
 use super::record::{Header, Meter, ProbeRecord, Stats};
 use crate::backend::OperatorJob;
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
 use crate::estimate::{self, Density, DensityOptions};
-use crate::krylov::{Reorthogonalization, VectorSpace as _};
 
 /// How to estimate a density.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DensityJobOptions {
-    /// Rademacher probes.
-    pub probes: usize,
-    /// Lanczos steps a probe; at most n are made.
-    pub steps: usize,
-    /// The seed of the probes.
-    pub seed: u64,
-    /// What keeps the Lanczos vectors orthogonal.
-    pub reorthogonalization: Reorthogonalization,
+    /// Probes, steps and the pairs found first.
+    #[serde(flatten)]
+    pub sampling: SamplingOptions,
     /// Grid and kernel.
     pub density: DensityOptions,
-    /// Bytes that the job may use, the operator's included; none for 4 GiB.
-    pub memory_budget: Option<u64>,
-    /// Probes that run at once; none for as many as the memory holds.
-    pub columns: Option<usize>,
-}
-
-impl Default for DensityJobOptions {
-    fn default() -> Self {
-        Self {
-            probes: 10,
-            steps: 100,
-            seed: 0,
-            reorthogonalization: Reorthogonalization::Full,
-            density: DensityOptions::default(),
-            memory_budget: None,
-            columns: None,
-        }
-    }
 }
 
 /// `hesper.density/1`.
@@ -70,24 +45,16 @@ pub struct DensityReport {
 /// As [`spectrum`](super::spectrum).
 pub fn density<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &DensityJobOptions) -> Result<DensityReport> {
     let meter = Meter::start(operator, context);
-    let run_options = RunOptions {
-        probes: options.probes,
-        steps: options.steps,
-        seed: options.seed,
-        reorthogonalization: options.reorthogonalization,
-        memory_budget: options.memory_budget,
-        columns: options.columns,
-    };
-    let plan = run_options.plan(operator)?;
+    let plan = options.sampling.plan(operator)?;
     let header = Header::new("hesper.density/1", operator, context)?;
-    let LanczosRuns { tridiagonals, rules, seconds, warnings } = run_probes(operator, context, &plan)?;
+    let Sampled { measure, seconds } = sample(operator, context.progress, &plan)?;
     Ok(DensityReport {
         header,
         options: options.clone(),
-        density: estimate::density(&rules, &options.density, operator.space().precision().epsilon())?,
-        probes: records(rules, &tridiagonals),
+        density: estimate::density(&measure, &options.density)?,
+        probes: records(&measure),
         stats: meter.stats(operator, seconds),
-        warnings,
+        warnings: plan.warnings,
     })
 }
 
@@ -103,8 +70,7 @@ impl OperatorJob for DensityJob<'_> {
     type Output = DensityReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        let options = self.options;
-        memory::lanczos_workload(options.columns, options.probes, options.steps, dim, options.reorthogonalization)
+        self.options.sampling.workload(dim)
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<DensityReport> {

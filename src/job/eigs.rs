@@ -11,8 +11,7 @@ use crate::backend::OperatorJob;
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{
-    Block, Extremes, Lanczos, LanczosOptions, Reorthogonalization, RitzValue, Termination, Tridiagonal, VectorSpace as _, extremes,
-    ritz_values,
+    Block, Extremes, Lanczos, LanczosOptions, RitzValue, Termination, Tridiagonal, VectorSpace as _, extremes, ritz_values,
 };
 use crate::numeric::Precision;
 use crate::rng::Distribution;
@@ -260,7 +259,7 @@ impl OperatorJob for EigsJob<'_> {
     type Output = EigsReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        memory::lanczos_workload(None, 1, self.options.top + self.options.bottom + 2, dim, Reorthogonalization::Full)
+        memory::lanczos_workload(None, 1, (self.options.top + self.options.bottom + 2).min(dim))
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<EigsReport> {

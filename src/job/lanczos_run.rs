@@ -1,44 +1,69 @@
-//! Lanczos runs from Rademacher probes, in batches that fit the memory.
+//! Lanczos runs from sphere probes, in batches that fit the memory, in the complement of the pairs that are known by themselves.
 
-use super::context::JobContext;
+use serde::Serialize;
+
 use super::memory;
-use super::progress::Stage;
+use super::progress::{Progress, Stage};
 use super::record::ProbeRecord;
-use crate::curvature::CurvatureOperator;
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
-use crate::estimate::{Quadrature, quadrature};
+use crate::estimate::{Deflation, Products, SpectralMeasure};
 use crate::krylov::{
-    Extremes, Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization, Tridiagonal, VectorSpace as _, extremes, merge_ghosts,
-    ritz_values,
+    Extremes, Lanczos, LanczosOptions, LanczosSeconds, LinearOperator, Reorthogonalization, RitzValue, Tridiagonal, VectorSpace as _,
+    extremes, merge_ghosts, ritz_values,
 };
 use crate::rng::Distribution;
 
-/// What the user asked for.
-pub(super) struct RunOptions {
-    pub(super) probes: usize,
-    pub(super) steps: usize,
-    pub(super) seed: u64,
-    pub(super) reorthogonalization: Reorthogonalization,
-    pub(super) memory_budget: Option<u64>,
-    pub(super) columns: Option<usize>,
+/// How a spectrum is sampled.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SamplingOptions {
+    /// Sphere probes, each the start of a Lanczos run; a single one gives no standard error.
+    pub probes: usize,
+    /// Lanczos steps a probe; at most n are made.
+    pub steps: usize,
+    /// The most eigenpairs that are found first, by one more run of `steps` steps, and taken out of what the probes see; 0 for none.
+    pub deflate: usize,
+    /// The seed of the probes.
+    pub seed: u64,
+    /// What keeps the Lanczos vectors orthogonal.
+    pub reorthogonalization: Reorthogonalization,
+    /// Bytes that the job may use, the operator's included; none for 4 GiB.
+    pub memory_budget: Option<u64>,
+    /// Probes that run at once; none for as many as the memory holds. The result does not depend on it.
+    pub columns: Option<usize>,
+}
+
+impl Default for SamplingOptions {
+    fn default() -> Self {
+        Self {
+            probes: 10,
+            steps: 100,
+            deflate: 32,
+            seed: 0,
+            reorthogonalization: Reorthogonalization::Full,
+            memory_budget: None,
+            columns: None,
+        }
+    }
 }
 
 /// What will be run.
-pub(super) struct RunPlan {
+#[derive(Clone, Debug)]
+pub(super) struct SamplingPlan {
     probes: u32,
-    steps: usize,
+    pub(super) steps: usize,
+    deflate: usize,
     seed: u64,
-    reorthogonalization: Reorthogonalization,
+    pub(super) reorthogonalization: Reorthogonalization,
     columns: usize,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
-/// What came out, one entry a probe.
-pub(super) struct LanczosRuns {
-    pub(super) tridiagonals: Vec<Tridiagonal>,
-    pub(super) rules: Vec<Quadrature>,
+/// What came out.
+pub(super) struct Sampled {
+    pub(super) measure: SpectralMeasure,
     pub(super) seconds: LanczosSeconds,
-    pub(super) warnings: Vec<String>,
 }
 
 /// `probes` as the generator numbers them.
@@ -52,80 +77,144 @@ pub(super) fn probe_count(probes: usize) -> Result<u32> {
     }
 }
 
-impl RunOptions {
+impl SamplingOptions {
     /// Checks the options and decides on the width of a batch, before anything runs.
     ///
     /// # Errors
     /// [`Error::Input`] for a zero; [`Error::Memory`] where not even one run fits.
-    pub(super) fn plan<A: CurvatureOperator>(&self, operator: &A) -> Result<RunPlan> {
+    pub(super) fn plan<A: CurvatureOperator>(&self, operator: &A) -> Result<SamplingPlan> {
+        let mut plan = self.plan_in(operator.space().dim())?;
+        // The run that finds the pairs has one column and keeps its vectors; a budget that does not hold it does without.
+        let kept = memory::lanczos_steps(operator, self.memory_budget);
+        if plan.deflate > 0 && kept < plan.steps + plan.deflate {
+            plan.deflate = 0;
+            plan.warnings.push(format!(
+                "the memory budget holds {kept} vectors, too few to find outliers first: error bars are wider; --memory-budget helps"
+            ));
+        }
+        let vectors = plan.steps_kept() + plan.deflate;
+        let remedy = match self.reorthogonalization {
+            Reorthogonalization::None => "fewer --samples or --deflate 0",
+            _ => "fewer --steps or --reorthogonalize none",
+        };
+        plan.columns = memory::lanczos_columns(operator, self.memory_budget, vectors, plan.columns, remedy)?;
+        Ok(plan)
+    }
+
+    /// The same for an operator of dimension `dim` whose vectors all fit.
+    pub(super) fn plan_in(&self, dim: usize) -> Result<SamplingPlan> {
         let probes = probe_count(self.probes)?;
         if self.steps == 0 || self.columns == Some(0) {
             return Err(Error::Input("--steps and --columns must be at least 1".into()));
         }
-        let dim = operator.space().dim();
         let steps = self.steps.min(dim);
-        let wanted = self.columns.unwrap_or(memory::MAX_COLUMNS).min(self.probes);
-        let columns = memory::lanczos_columns(operator, self.memory_budget, steps, self.reorthogonalization, wanted)?;
+        let columns = self.columns.unwrap_or(memory::MAX_COLUMNS).min(self.probes);
         let mut warnings = Vec::new();
         if probes == 1 {
-            warnings.push(
-                "one probe tells no spread: standard errors are null and the bounds of shares 0 and 1; use --probes 2 or more".into(),
-            );
+            warnings.push("one probe tells no spread: standard errors are null; use --probes 2 or more".into());
         }
         if steps < self.steps {
             warnings.push(format!("{} steps asked for, {steps} made: there are only {dim} parameters", self.steps));
         }
-        Ok(RunPlan { probes, steps, seed: self.seed, reorthogonalization: self.reorthogonalization, columns, warnings })
+        let (seed, reorthogonalization) = (self.seed, self.reorthogonalization);
+        Ok(SamplingPlan { probes, steps, deflate: self.deflate.min(dim / 2), seed, reorthogonalization, columns, warnings })
     }
 }
 
-/// Runs all probes; one readback a batch. Probes are numbered through, so that their values do not depend on the batches.
-pub(super) fn run_probes<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, plan: &RunPlan) -> Result<LanczosRuns> {
+impl SamplingOptions {
+    /// What the runs keep in memory.
+    pub fn workload(&self, dim: usize) -> Workload {
+        let steps = if self.reorthogonalization == Reorthogonalization::None { 0 } else { self.steps.min(dim) };
+        memory::lanczos_workload(self.columns, self.probes, steps + self.deflate.min(dim / 2))
+    }
+}
+
+impl SamplingPlan {
+    /// The same with other probes.
+    pub(super) fn with_seed(&self, seed: u64) -> Self {
+        Self { seed, ..self.clone() }
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Products that are made where `pairs` eigenpairs are found first.
+    pub(super) fn products(&self, pairs: usize) -> usize {
+        let search = if self.deflate > 0 { self.steps + pairs } else { 0 };
+        self.probes as usize * self.steps + search
+    }
+
+    /// Vectors that a run keeps besides the known ones.
+    fn steps_kept(&self) -> usize {
+        match self.reorthogonalization {
+            Reorthogonalization::None => 0,
+            _ => self.steps,
+        }
+    }
+}
+
+/// Finds the pairs, then runs all probes in their complement; one readback a pair, three more, and one a batch. Probes are numbered
+/// through, so that their values do not depend on the batches.
+pub(super) fn sample<A: LinearOperator>(operator: &A, progress: &dyn Progress, plan: &SamplingPlan) -> Result<Sampled> {
     let space = operator.space();
-    let (mut tridiagonals, mut seconds) = (Vec::new(), LanczosSeconds::default());
+    let mut seconds = LanczosSeconds::default();
+    let products = Products::new(operator, plan.columns, &|_| {});
+    let deflation = match plan.deflate {
+        0 => Deflation::none(space.dim()),
+        most => Deflation::find(operator, products, plan.steps, most, plan.seed)?,
+    };
+    let locked = deflation.vectors();
+    let mut runs = Vec::new();
     let batches = (0..plan.probes).step_by(plan.columns);
     let total = (batches.len() * plan.steps) as u64;
     let mut done = 0;
     for first_probe in batches {
         let columns = plan.columns.min((plan.probes - first_probe) as usize);
         let mut start = space.block(columns)?;
-        space.fill(&mut start, Distribution::Rademacher, plan.seed, first_probe)?;
+        space.fill(&mut start, Distribution::Gaussian, plan.seed, first_probe)?;
         let options = LanczosOptions { capacity: plan.steps, reorthogonalization: plan.reorthogonalization, first_probe };
-        let mut lanczos = Lanczos::new(operator, start, columns, options)?;
+        let mut lanczos = Lanczos::in_complement(operator, start, columns, options, &locked)?;
         while lanczos.step()? {
             done += 1;
-            context.progress.update(Stage::Lanczos, done, total);
+            progress.update(Stage::Lanczos, done, total);
         }
-        tridiagonals.extend(lanczos.coefficients()?);
+        runs.extend(lanczos.coefficients()?);
         seconds.products += lanczos.seconds().products;
         seconds.orthogonalization += lanczos.seconds().orthogonalization;
     }
-    let rules = tridiagonals.iter().map(quadrature).collect::<Result<_>>()?;
-    Ok(LanczosRuns { tridiagonals, rules, seconds, warnings: plan.warnings.clone() })
+    let measure = SpectralMeasure::new(space.dim(), deflation.pairs().to_vec(), runs, space.precision().epsilon())?;
+    Ok(Sampled { measure, seconds })
 }
 
 /// Two numbers that differ by less than this many ε·max|θ| may be copies of one eigenvalue.
 const GHOST_RESOLUTION: f64 = 100.0;
 
-/// The best Ritz value at each rank over the runs.
+/// The best value at each rank: those of each run together with the known pairs, then over the runs.
+///
+/// With the known vectors a run's vectors are one orthonormal basis, and the values of both are its Ritz values up to the pairs'
+/// coupling, which the residuals of the run's own values are widened by.
 pub(super) fn extremes_of(
-    runs: &[Tridiagonal],
+    measure: &SpectralMeasure,
     reorthogonalization: Reorthogonalization,
-    epsilon: f64,
     top: usize,
     bottom: usize,
 ) -> Result<Extremes> {
-    let mut values = runs.iter().map(ritz_values).collect::<Result<Vec<_>>>()?;
-    if reorthogonalization == Reorthogonalization::None {
-        for run in &mut values {
-            let scale = run.iter().fold(0.0, |largest: f64, ritz| largest.max(ritz.value.abs()));
-            *run = merge_ghosts(run, GHOST_RESOLUTION * epsilon * scale);
+    let coupling = measure.pairs().iter().map(|pair| pair.residual.powi(2)).sum::<f64>().sqrt();
+    let values = |run: &Tridiagonal| -> Result<Vec<RitzValue>> {
+        let mut values = ritz_values(run)?;
+        if reorthogonalization == Reorthogonalization::None {
+            values = merge_ghosts(&values, GHOST_RESOLUTION * measure.epsilon() * measure.scale());
         }
-    }
-    Ok(extremes(&values, top, bottom))
+        values.iter_mut().for_each(|ritz| ritz.residual = ritz.residual.hypot(coupling));
+        values.extend(measure.pairs());
+        values.sort_by(|x, y| x.value.total_cmp(&y.value));
+        Ok(values)
+    };
+    Ok(extremes(&measure.runs().iter().map(values).collect::<Result<Vec<_>>>()?, top, bottom))
 }
 
-/// What the report keeps of each probe.
-pub(super) fn records(rules: Vec<Quadrature>, runs: &[Tridiagonal]) -> Vec<ProbeRecord> {
-    rules.into_iter().zip(runs).map(|(rule, run)| ProbeRecord { rule, termination: run.termination }).collect()
+/// What the report keeps of each probe: its rule of the whole spectrum.
+pub(super) fn records(measure: &SpectralMeasure) -> Vec<ProbeRecord> {
+    measure.whole_rules().into_iter().zip(measure.runs()).map(|(rule, run)| ProbeRecord { rule, termination: run.termination }).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::curvature::{CurvatureOperator, DEFAULT_BUDGET, Workload};
 use crate::error::{Error, Result};
-use crate::krylov::{Reorthogonalization, VectorSpace as _};
+use crate::krylov::VectorSpace as _;
 use crate::numeric::human_bytes;
 
 /// Columns of a batch where nothing is said: wide enough for the products, and more would only take more memory.
@@ -16,19 +16,9 @@ pub(super) fn products_workload(columns: Option<usize>, count: usize) -> Workloa
     Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: PRODUCT_VECTORS }
 }
 
-/// Lanczos runs of `steps` steps in a space of `dim` dimensions.
-pub fn lanczos_workload(
-    columns: Option<usize>,
-    count: usize,
-    steps: usize,
-    dim: usize,
-    reorthogonalization: Reorthogonalization,
-) -> Workload {
-    let kept = match reorthogonalization {
-        Reorthogonalization::Full => steps.min(dim) as u64,
-        Reorthogonalization::None => 0,
-    };
-    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: kept + BLOCKS }
+/// `count` Lanczos runs that keep `kept` vectors each.
+pub(super) fn lanczos_workload(columns: Option<usize>, count: usize, kept: usize) -> Workload {
+    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: kept as u64 + BLOCKS }
 }
 
 /// Vectors of a batch of products: x, y, and one more for what a device needs in between.
@@ -49,28 +39,21 @@ pub(super) fn available<A: CurvatureOperator>(operator: &A, budget: Option<u64>)
     budget.unwrap_or(DEFAULT_BUDGET).saturating_sub(operator.bytes() as u64)
 }
 
-/// How many of `wanted` columns of a Lanczos run of `steps` steps fit at once.
+/// How many of `wanted` columns of Lanczos runs that keep `kept` vectors each fit at once.
 ///
 /// # Errors
-/// [`Error::Memory`] where not even one does.
+/// [`Error::Memory`] where not even one does; `remedy` says what helps.
 pub(super) fn lanczos_columns<A: CurvatureOperator>(
     operator: &A,
     budget: Option<u64>,
-    steps: usize,
-    reorthogonalization: Reorthogonalization,
+    kept: usize,
     wanted: usize,
+    remedy: &str,
 ) -> Result<usize> {
-    let kept = match reorthogonalization {
-        Reorthogonalization::Full => steps as u64,
-        Reorthogonalization::None => 0,
-    };
-    let column = column_bytes(operator, kept + BLOCKS);
+    let column = column_bytes(operator, kept as u64 + BLOCKS);
     let fitting = usize::try_from(available(operator, budget) / column).unwrap_or(usize::MAX);
     if fitting == 0 {
-        return Err(match reorthogonalization {
-            Reorthogonalization::Full => too_many_steps(operator, budget, steps, "fewer --steps or --reorthogonalize none"),
-            Reorthogonalization::None => too_many_steps(operator, budget, 0, "fewer --samples"),
-        });
+        return Err(too_many_steps(operator, budget, kept, remedy));
     }
     Ok(fitting.min(wanted).min(operator.max_columns().max(1)))
 }

@@ -8,8 +8,10 @@
 //! (`accuracy_reached`, `converged`, `warnings`).
 
 mod bench;
+mod calibrate;
 mod context;
 mod density;
+mod diagnostics;
 mod eigs;
 mod hvp;
 mod lanczos_run;
@@ -25,11 +27,13 @@ mod trace;
 mod validate;
 
 pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, bench, bench_workload};
+pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};
 pub use context::{JobContext, Subject};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
+pub use diagnostics::{Diagnostics, GradientCurvature, RelativeSharpness};
 pub use eigs::{Eigenvectors, EigsJob, EigsOptions, EigsReport, eigs};
 pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
-pub use memory::lanczos_workload;
+pub use lanczos_run::SamplingOptions;
 pub use plan::{PlanReport, plan};
 pub use progress::{Progress, Silent, Stage};
 pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, ProbeRecord, Seconds, Stats};

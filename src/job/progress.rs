@@ -18,6 +18,8 @@ pub enum Stage {
     Comparison,
     /// Timed runs.
     Timing,
+    /// Estimates with one seed after another.
+    Calibration,
 }
 
 impl Display for Stage {
@@ -29,6 +31,7 @@ impl Display for Stage {
             Self::Products => "products",
             Self::Comparison => "comparison",
             Self::Timing => "timed runs",
+            Self::Calibration => "seeds",
         })
     }
 }

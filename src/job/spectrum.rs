@@ -3,56 +3,49 @@
 use serde::Serialize;
 
 use super::context::JobContext;
-use super::lanczos_run::{LanczosRuns, RunOptions, extremes_of, records, run_probes};
-use super::memory;
+use super::diagnostics::{Diagnostics, check_damping, gradient_curvature, relative_sharpness};
+use super::lanczos_run::{Sampled, SamplingOptions, SamplingPlan, extremes_of, records, sample};
 use super::record::{Eigenvalues, Header, Meter, ProbeRecord, Stats};
 use crate::backend::OperatorJob;
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
 use crate::estimate::{
-    self, Density, DensityOptions, Estimate, LearningRate, NegativeShare, frobenius_squared, max_stable_learning_rate, negative_share,
+    self, Damped, Density, DensityOptions, Estimate, Functionals, LearningRate, NegativeShare, SpectralMeasure, count_above, damped,
+    frobenius_squared, functionals, max_stable_learning_rate, negative_share, outlier_split, saddle_index, tail_fit,
 };
-use crate::krylov::{Reorthogonalization, VectorSpace as _};
+use crate::krylov::{Extremes, Reorthogonalization};
 
 /// How to estimate a spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SpectrumOptions {
-    /// Rademacher probes, each the start of a Lanczos run; a single one gives no error bar.
-    pub probes: usize,
-    /// Lanczos steps a probe; at most n are made.
-    pub steps: usize,
+    /// Probes, steps and the pairs found first.
+    #[serde(flatten)]
+    pub sampling: SamplingOptions,
     /// Largest eigenvalues to report.
     pub top: usize,
     /// Smallest eigenvalues to report.
     pub bottom: usize,
-    /// The seed of the probes.
-    pub seed: u64,
-    /// What keeps the Lanczos vectors orthogonal.
-    pub reorthogonalization: Reorthogonalization,
     /// An eigenvalue is converged where its residual is at most `tol`·max|θ|.
     pub tol: f64,
     /// The density's grid and kernel.
     pub density: DensityOptions,
-    /// Bytes that the job may use, the operator's included; none for 4 GiB.
-    pub memory_budget: Option<u64>,
-    /// Probes that run at once; none for as many as the memory holds. The result does not depend on it.
-    pub columns: Option<usize>,
+    /// Thresholds above which eigenvalues are counted.
+    pub above: Vec<f64>,
+    /// γ of log det(A + γI) and of the effective dimension; for positive semidefinite operators only.
+    pub damping: Option<f64>,
 }
 
 impl Default for SpectrumOptions {
     fn default() -> Self {
         Self {
-            probes: 10,
-            steps: 100,
+            sampling: SamplingOptions::default(),
             top: 5,
             bottom: 5,
-            seed: 0,
-            reorthogonalization: Reorthogonalization::Full,
             tol: 1e-5,
             density: DensityOptions::default(),
-            memory_budget: None,
-            columns: None,
+            above: Vec::new(),
+            damping: None,
         }
     }
 }
@@ -79,50 +72,79 @@ pub struct SpectrumReport {
     pub negative_share: NegativeShare,
     /// 2/λmax; null where λmax ≤ 0.
     pub max_stable_learning_rate: Option<LearningRate>,
+    /// Sums of functions over all eigenvalues.
+    pub functionals: Functionals,
+    /// With a damping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damped: Option<Damped>,
+    /// What it says about training.
+    pub diagnostics: Diagnostics,
     /// What it took.
     pub stats: Stats,
     /// What the reader should know, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Estimates the spectrum of `operator` by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017): every number from the same runs.
-///
-/// The loss and the gradient take one readback, each batch of probes one more.
+/// Estimates the spectrum of `operator` by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017): every number from the same runs, in
+/// the complement of the eigenpairs that one more run finds first.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) for options that make no sense, [`Error::Memory`](crate::Error::Memory) where not even one
 /// probe fits the budget, [`Error::NonFinite`](crate::Error::NonFinite) where loss or products are, and device failures.
 pub fn spectrum<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &SpectrumOptions) -> Result<SpectrumReport> {
     let meter = Meter::start(operator, context);
-    let run_options = RunOptions {
-        probes: options.probes,
-        steps: options.steps,
-        seed: options.seed,
-        reorthogonalization: options.reorthogonalization,
-        memory_budget: options.memory_budget,
-        columns: options.columns,
-    };
-    let plan = run_options.plan(operator)?;
+    check_damping(context, options.damping)?;
+    let plan = options.sampling.plan(operator)?;
     let header = Header::new("hesper.spectrum/1", operator, context)?;
-    let (dim, epsilon) = (operator.space().dim(), operator.space().precision().epsilon());
-    let LanczosRuns { tridiagonals, rules, seconds, mut warnings } = run_probes(operator, context, &plan)?;
-    let scale = rules.iter().fold(0.0, |largest: f64, rule| largest.max(rule.scale()));
-    let extremes = extremes_of(&tridiagonals, options.reorthogonalization, epsilon, options.top, options.bottom)?;
-    let eigenvalues = Eigenvalues::new(&extremes, options.tol * scale);
+    let Sampled { measure, seconds } = sample(operator, context.progress, &plan)?;
+    let known = measure.pairs().len();
+    let ends = extremes_of(&measure, plan.reorthogonalization, options.top.max(known + 1), options.bottom.max(1))?;
+    let eigenvalues = Eigenvalues::new(
+        &Extremes {
+            largest: ends.largest.iter().take(options.top).copied().collect(),
+            smallest: ends.smallest.iter().take(options.bottom).copied().collect(),
+        },
+        options.tol * measure.scale(),
+    );
+    let mut warnings = plan.warnings.clone();
     warnings.extend(convergence_warning(&eigenvalues, options));
+    let diagnostics = Diagnostics {
+        gradient_curvature: gradient_curvature(operator)?,
+        relative_sharpness: relative_sharpness(operator, &context.subject.parameters, options.sampling.seed)?,
+        ..diagnose(&measure, &ends, &plan, &options.above)
+    };
+    let norm = ends.largest.first().into_iter().chain(ends.smallest.first()).max_by(|x, y| x.value.abs().total_cmp(&y.value.abs()));
     Ok(SpectrumReport {
         header,
         options: options.clone(),
         eigenvalues,
-        trace: estimate::trace(&tridiagonals, dim),
-        frobenius_squared: frobenius_squared(&tridiagonals, dim),
-        density: estimate::density(&rules, &options.density, epsilon)?,
-        negative_share: negative_share(&rules, epsilon),
-        max_stable_learning_rate: max_stable_learning_rate(extremes.largest.first().copied(), scale, epsilon),
-        probes: records(rules, &tridiagonals),
+        trace: measure.trace(),
+        frobenius_squared: frobenius_squared(&measure),
+        density: estimate::density(&measure, &options.density)?,
+        negative_share: diagnostics.saddle_index.negative_share,
+        max_stable_learning_rate: max_stable_learning_rate(ends.largest.first().copied(), measure.scale(), measure.epsilon()),
+        functionals: functionals(&measure, norm.map_or((0.0, 0.0), |ritz| (ritz.value.abs(), ritz.residual))),
+        damped: options.damping.map(|damping| damped(&measure, damping)).transpose()?,
+        diagnostics,
+        probes: records(&measure),
         stats: meter.stats(operator, seconds),
         warnings,
     })
+}
+
+/// What the measure alone tells.
+fn diagnose(measure: &SpectralMeasure, ends: &Extremes, plan: &SamplingPlan, above: &[f64]) -> Diagnostics {
+    // The gap is looked for among the known pairs and the one value that follows them.
+    let known = measure.pairs().iter().filter(|pair| pair.value > 0.0).count();
+    let outliers = outlier_split(&ends.largest[..ends.largest.len().min(known + 1)]);
+    Diagnostics {
+        saddle_index: saddle_index(measure, negative_share(measure), plan.reorthogonalization == Reorthogonalization::Full),
+        tail: tail_fit(measure, outliers.map_or(f64::INFINITY, |split| split.smallest_outlier)),
+        outliers,
+        gradient_curvature: None,
+        relative_sharpness: None,
+        counts: above.iter().map(|&threshold| count_above(measure, threshold)).collect(),
+    }
 }
 
 fn convergence_warning(eigenvalues: &Eigenvalues, options: &SpectrumOptions) -> Option<String> {
@@ -132,7 +154,7 @@ fn convergence_warning(eigenvalues: &Eigenvalues, options: &SpectrumOptions) -> 
         format!(
             "{unconverged} of {asked} extreme eigenvalues are not converged to {:e} of the largest magnitude: raise --steps (now {}), or \
              use 'hesper eigs'",
-            options.tol, options.steps
+            options.tol, options.sampling.steps
         )
     })
 }
@@ -149,8 +171,7 @@ impl OperatorJob for SpectrumJob<'_> {
     type Output = SpectrumReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        let options = self.options;
-        memory::lanczos_workload(options.columns, options.probes, options.steps, dim, options.reorthogonalization)
+        self.options.sampling.workload(dim)
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<SpectrumReport> {
@@ -177,6 +198,11 @@ mod tests {
         MatrixOperator::dense(n as usize, (0..n).flat_map(|i| (0..n).map(move |j| entry(i, j))).collect())
     }
 
+    /// Options with `probes`, `steps` and `deflate`, the rest by default.
+    fn sampled(probes: usize, steps: usize, deflate: usize) -> SpectrumOptions {
+        SpectrumOptions { sampling: SamplingOptions { probes, steps, deflate, ..Default::default() }, ..Default::default() }
+    }
+
     fn without_seconds(report: &SpectrumReport) -> serde_json::Value {
         let mut json = serde_json::to_value(report).unwrap();
         json["stats"]["seconds"] = serde_json::Value::Null;
@@ -186,28 +212,33 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_spectrum_is_found_in_two_readbacks() {
+    fn a_planted_spectrum_is_found_in_few_readbacks() {
         let operator = operator();
-        let report = spectrum(&operator, &context(), &SpectrumOptions { probes: 8, top: 1, bottom: 2, ..Default::default() }).unwrap();
-        assert_eq!((report.stats.hvps, report.stats.readbacks), (800, 2));
+        let report = spectrum(&operator, &context(), &SpectrumOptions { top: 1, bottom: 2, ..sampled(8, 100, 4) }).unwrap();
+        // Eight runs, one more with its four pairs, the gradient's product. Loss, coefficients, four vectors, their products, runs, gradient.
+        assert_eq!((report.stats.hvps, report.stats.readbacks), (800 + 100 + 4 + 1, 1 + 1 + 4 + 1 + 1 + 1));
         let value = |eigenvalue: &super::super::Eigenvalue| (eigenvalue.converged, (eigenvalue.value * 1e9).round() / 1e9);
         assert_eq!(report.eigenvalues.largest.iter().map(value).collect::<Vec<_>>(), [(true, 9.0)]);
         assert_eq!(report.eigenvalues.smallest.iter().map(value).collect::<Vec<_>>(), [(true, -3.0), (true, -2.0)]);
         let NegativeShare { mean, lower, upper } = report.negative_share;
-        assert!(lower <= 0.25 && 0.25 <= upper && upper - lower < 0.25 && (mean - 0.25).abs() < 0.03, "{:?}", report.negative_share);
+        assert!(lower <= 0.25 && 0.25 <= upper && upper - lower < 0.25 && (mean - 0.25).abs() < 0.04, "{:?}", report.negative_share);
         assert!((report.max_stable_learning_rate.unwrap().value - 2.0 / 9.0).abs() < 1e-12);
-        // On a diagonal matrix every Rademacher probe gives the exact trace and norm.
         let (trace, square): (f64, f64) = match &operator.matrix {
             crate::krylov::test_support::Matrix::Diagonal(d) => (d.iter().sum(), d.iter().map(|x| x * x).sum()),
             crate::krylov::test_support::Matrix::Dense(_) => unreachable!("it is diagonal"),
         };
-        assert!((report.trace.mean - trace).abs() < 1e-11 && (report.frobenius_squared.mean - square).abs() < 1e-10);
+        let [low, high] = report.trace.ci95.unwrap();
+        assert!(low <= trace && trace <= high && high - low < 0.1 * trace.abs(), "{trace}: {:?}", report.trace);
+        assert!((report.frobenius_squared.mean - square).abs() < 1e-3 * square, "{square}: {:?}", report.frobenius_squared);
+        let diagnostics = &report.diagnostics;
+        assert_eq!(diagnostics.outliers.unwrap().count, 1);
+        assert!((2..=100).contains(&diagnostics.saddle_index.certified_negative) && diagnostics.gradient_curvature.unwrap().value > 0.0);
         assert_eq!(report.warnings, Vec::<String>::new());
     }
 
     #[test]
     fn the_json_has_the_promised_keys() {
-        let report = spectrum(&operator(), &context(), &SpectrumOptions { probes: 2, steps: 5, ..Default::default() }).unwrap();
+        let report = spectrum(&operator(), &context(), &sampled(2, 5, 32)).unwrap();
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["schema"], "hesper.spectrum/1");
         assert_eq!(json["operator"], "hessian");
@@ -251,6 +282,21 @@ mod tests {
             "/max_stable_learning_rate/value",
             "/max_stable_learning_rate/lower",
             "/max_stable_learning_rate/upper",
+            "/options/probes",
+            "/density/cdf_sampling",
+            "/density/atoms",
+            "/functionals/nuclear_norm/upper",
+            "/functionals/moments/3/power",
+            "/functionals/moments/3/mean",
+            "/functionals/stable_rank/lower",
+            "/functionals/participation_ratio/std_error",
+            "/functionals/condition_positive_at_least",
+            "/diagnostics/saddle_index/certified_negative",
+            "/diagnostics/outliers/count",
+            "/diagnostics/tail",
+            "/diagnostics/gradient_curvature/residual",
+            "/diagnostics/relative_sharpness",
+            "/diagnostics/counts",
             "/stats/hvps",
             "/stats/seconds/total",
             "/stats/seconds/hvp",
@@ -265,33 +311,54 @@ mod tests {
 
     #[test]
     fn batches_do_not_change_the_result() {
-        let options = SpectrumOptions { probes: 5, steps: 12, ..Default::default() };
+        let options = sampled(5, 12, 8);
         let at_once = without_seconds(&spectrum(&dense(30), &context(), &options).unwrap());
         for columns in [1, 2, 3, 9] {
-            let report = spectrum(&dense(30), &context(), &SpectrumOptions { columns: Some(columns), ..options.clone() }).unwrap();
-            assert_eq!(report.stats.readbacks, 1 + 5_u64.div_ceil(columns as u64));
+            let sampling = SamplingOptions { columns: Some(columns), ..options.sampling.clone() };
+            let report = spectrum(&dense(30), &context(), &SpectrumOptions { sampling, ..options.clone() }).unwrap();
             assert_eq!(without_seconds(&report), at_once, "{columns} columns");
         }
-        let other = spectrum(&dense(30), &context(), &SpectrumOptions { seed: 1, ..options }).unwrap();
+        let other = spectrum(
+            &dense(30),
+            &context(),
+            &SpectrumOptions { sampling: SamplingOptions { seed: 1, ..options.sampling.clone() }, ..options },
+        )
+        .unwrap();
         assert_ne!(without_seconds(&other)["trace"], at_once["trace"]);
     }
 
     #[test]
     fn memory_limits_the_batch_and_then_the_job() {
-        // 400 doubles a vector, 4 vectors beside the basis of 10, 1000 bytes of the operator.
+        // 400 doubles a vector, 4 vectors beside the basis of 10, 1000 bytes of the operator; without pairs a readback a batch, one for
+        // the loss and one for the gradient.
         let run = |budget| {
-            let options = SpectrumOptions { probes: 4, steps: 10, memory_budget: Some(budget), ..Default::default() };
+            let mut options = sampled(4, 10, 0);
+            options.sampling.memory_budget = Some(budget);
             spectrum(&operator(), &context(), &options)
         };
-        assert_eq!(run(1000 + 4 * 14 * 3200).unwrap().stats.readbacks, 2);
-        assert_eq!(run(1000 + 4 * 14 * 3200 - 1).unwrap().stats.readbacks, 3);
-        assert_eq!(run(1000 + 14 * 3200).unwrap().stats.readbacks, 5);
+        assert_eq!(run(1000 + 4 * 14 * 3200).unwrap().stats.readbacks, 3);
+        assert_eq!(run(1000 + 4 * 14 * 3200 - 1).unwrap().stats.readbacks, 4);
+        assert_eq!(run(1000 + 14 * 3200).unwrap().stats.readbacks, 6);
         let error = run(1000 + 14 * 3200 - 1).unwrap_err();
         assert!(
             matches!(&error, Error::Memory(message) if ["--steps", "--reorthogonalize none", "--memory-budget", "43.8 KiB"]
             .iter().all(|word| message.contains(word))),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_budget_that_holds_no_run_for_pairs_does_without_and_says_so() {
+        let mut options = sampled(2, 10, 8);
+        options.sampling.memory_budget = Some(1000 + 15 * 3200);
+        let report = spectrum(&operator(), &context(), &options).unwrap();
+        assert!(report.density.atoms.is_empty() && report.warnings.iter().any(|warning| warning.contains("--memory-budget")));
+    }
+
+    #[test]
+    fn a_damping_needs_a_semidefinite_operator() {
+        let error = spectrum(&operator(), &context(), &SpectrumOptions { damping: Some(0.1), ..Default::default() }).unwrap_err();
+        assert!(error.to_string().contains("hessian"), "{error}");
     }
 
     #[test]
@@ -307,7 +374,7 @@ mod tests {
 
     #[test]
     fn one_probe_says_that_it_tells_no_spread() {
-        let report = spectrum(&dense(20), &context(), &SpectrumOptions { probes: 1, ..Default::default() }).unwrap();
+        let report = spectrum(&dense(20), &context(), &sampled(1, 100, 32)).unwrap();
         assert_eq!((report.trace.std_error, report.trace.ci95, report.density.std_error), (None, None, None));
         assert!(report.warnings.iter().any(|warning| warning.contains("--probes")), "{:?}", report.warnings);
     }
@@ -315,10 +382,11 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for options in [
-            SpectrumOptions { probes: 0, ..Default::default() },
-            SpectrumOptions { steps: 0, ..Default::default() },
-            SpectrumOptions { columns: Some(0), ..Default::default() },
+            SamplingOptions { probes: 0, ..Default::default() },
+            SamplingOptions { steps: 0, ..Default::default() },
+            SamplingOptions { columns: Some(0), ..Default::default() },
         ] {
+            let options = SpectrumOptions { sampling: options, ..Default::default() };
             assert!(matches!(spectrum(&dense(5), &context(), &options), Err(Error::Input(_))), "{options:?}");
         }
         let broken = MatrixOperator::diagonal([1.0, f64::NAN]);
@@ -327,8 +395,8 @@ mod tests {
 
     #[test]
     fn without_reorthogonalization_both_ends_hold_no_ghost() {
-        let options =
-            SpectrumOptions { probes: 2, reorthogonalization: Reorthogonalization::None, top: 1, bottom: 2, ..Default::default() };
+        let mut options = SpectrumOptions { top: 1, bottom: 2, ..sampled(2, 100, 4) };
+        options.sampling.reorthogonalization = Reorthogonalization::None;
         let report = spectrum(&operator(), &context(), &options).unwrap();
         let values: Vec<f64> = report.eigenvalues.smallest.iter().map(|eigenvalue| eigenvalue.value).collect();
         assert!((values[0] + 3.0).abs() < 1e-9 && (values[1] + 2.0).abs() < 1e-9, "{values:?}");

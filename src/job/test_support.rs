@@ -51,6 +51,7 @@ pub(super) fn context() -> JobContext<'static> {
         loss: Loss::Mse,
         weight_decay: 0.0,
         curvature: Curvature::Hessian,
+        parameters: Vec::new(),
     };
     JobContext::new(subject, &Silent)
 }

@@ -1,48 +1,57 @@
-//! The trace alone, by products with random probes, to a requested accuracy.
+//! The trace alone, and the diagonal, by products with random probes, to a requested accuracy.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::context::JobContext;
-use super::lanczos_run::probe_count;
 use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
 use crate::backend::OperatorJob;
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
-use crate::estimate::Estimate;
-use crate::krylov::{LanczosSeconds, Slot, VectorSpace as _};
-use crate::rng::Distribution;
+use crate::estimate::{self, DiagonalEstimate, DiagonalMethod, Estimate, Probe, Products, Stopping, TraceMethod};
+use crate::krylov::{LanczosSeconds, VectorSpace as _};
+use crate::numeric::human_bytes;
 
 /// How to estimate a trace.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TraceOptions {
+    /// The estimator.
+    pub method: TraceMethod,
     /// Probes; with `rtol` those before the first look at the accuracy.
     pub probes: usize,
-    /// Go on until the half-width of the 95 % interval is at most `rtol`·|mean|.
+    /// Go on until the half-width of the interval is at most `rtol`·|mean|.
     pub rtol: Option<f64>,
+    /// The level of that interval.
+    pub confidence: f64,
     /// The most probes there may be where `rtol` is given.
     pub max_probes: usize,
-    /// What probes are drawn from.
-    pub distribution: Distribution,
+    /// What Hutchinson's probes are drawn from.
+    pub distribution: Probe,
+    /// Whether to estimate the diagonal as well, from `probes` probes of its own.
+    pub diagonal: Option<DiagonalMethod>,
     /// The seed of the probes.
     pub seed: u64,
     /// Bytes that the job may use, the operator's included; none for 4 GiB.
     pub memory_budget: Option<u64>,
-    /// Probes that run at once; none for up to 32, as the memory allows. The result does not depend on it.
+    /// Probes that run at once; none for up to 32, as the memory allows. Hutchinson's result does not depend on it.
     pub columns: Option<usize>,
 }
 
 impl Default for TraceOptions {
     fn default() -> Self {
         Self {
+            method: TraceMethod::Hutchinson,
             probes: 32,
             rtol: None,
+            confidence: estimate::CONFIDENCE,
             max_probes: 8192,
-            distribution: Distribution::Rademacher,
+            distribution: Probe::Rademacher,
+            diagonal: None,
             seed: 0,
             memory_budget: None,
             columns: None,
@@ -53,12 +62,16 @@ impl Default for TraceOptions {
 /// What accuracy was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TraceAccuracy {
-    /// Half the width of the 95 % interval; null with one probe.
+    /// Half the width of the interval of level `confidence`; null with one probe.
     pub half_width: Option<f64>,
     /// half_width / |mean|.
     pub relative: Option<f64>,
     /// What was asked for.
     pub rtol: Option<f64>,
+    /// The level.
+    pub confidence: f64,
+    /// Times that the interval was looked at; it is widened so that it holds after all of them.
+    pub looks: usize,
 }
 
 /// `hesper.trace/1`.
@@ -75,108 +88,98 @@ pub struct TraceReport {
     pub accuracy: TraceAccuracy,
     /// False where `rtol` was asked for and not reached.
     pub accuracy_reached: bool,
+    /// The diagonal, where it was asked for; written to a file of its own.
+    #[serde(skip)]
+    pub diagonal: Option<DiagonalEstimate>,
     /// What it took.
     pub stats: Stats,
     /// What the reader should know, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// tr H = `E[vᵀHv]` over random probes v (Girard 1989; Hutchinson 1990).
+/// tr H by the method asked for.
 ///
-/// With `rtol` the number of probes is doubled until the interval is narrow enough: few looks, so that the interval keeps nearly its
-/// nominal coverage. One readback a batch.
+/// With `rtol` the number of probes is doubled until the interval is narrow enough; see [`Stopping`] for why it then still holds.
 ///
 /// # Errors
-/// [`Error::Input`] for options that make no sense, [`Error::NonFinite`] where a product is, and device failures.
+/// [`Error::Input`] for options that make no sense, [`Error::Memory`] where the probes do not fit the budget, [`Error::NonFinite`] where
+/// a product is, and device failures.
 pub fn trace<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &TraceOptions) -> Result<TraceReport> {
     let meter = Meter::start(operator, context);
-    let (first, most) = (probe_count(options.probes)?, probe_count(options.max_probes.max(options.probes))?);
-    if options.columns == Some(0) || options.rtol.is_some_and(|rtol| rtol.is_nan() || rtol <= 0.0) {
-        return Err(Error::Input("--columns must be at least 1 and --rtol positive".into()));
+    if options.columns == Some(0) {
+        return Err(Error::Input("--columns must be at least 1".into()));
     }
+    let curvature = context.subject.curvature;
+    if options.method == TraceMethod::XNysTrace && !curvature.is_positive_semidefinite() {
+        return Err(Error::Input(format!(
+            "xnystrace needs a positive semidefinite operator, which the {curvature} is not: use --method xtrace"
+        )));
+    }
+    let max_probes = affordable(operator, options)?;
     let header = Header::new("hesper.trace/1", operator, context)?;
-    let mut sampler = Sampler::new(operator, context, options);
-    let mut target = first;
-    let estimate = loop {
-        sampler.extend(target)?;
-        let estimate = Estimate::from_samples(sampler.samples.clone());
-        if target == most || options.rtol.is_none_or(|rtol| reaches(&estimate, rtol)) {
-            break estimate;
-        }
-        target = target.saturating_mul(2).min(most);
+    let wanted = options.columns.unwrap_or(memory::MAX_COLUMNS);
+    let columns = memory::columns(operator, options.memory_budget, memory::PRODUCT_VECTORS, wanted);
+    let (begin, done) = (Instant::now(), Cell::new(0));
+    let observe = |products: u64| {
+        done.set(done.get() + products);
+        context.progress.update(Stage::Probes, done.get(), done.get().max((options.probes * options.method.products_per_probe()) as u64));
     };
-    let half_width = estimate.std_error.map(|_| estimate.half_width());
-    let relative = half_width.map(|half_width| half_width / estimate.mean.abs()).filter(|relative| relative.is_finite());
-    let accuracy_reached = options.rtol.is_none_or(|rtol| reaches(&estimate, rtol));
+    let products = Products::new(operator, columns, &observe);
+    let stopping = Stopping { probes: options.probes, rtol: options.rtol, confidence: options.confidence, max_probes };
+    let mut estimator = options.method.estimator(products, options.distribution, options.seed);
+    let stopped = stopping.run(estimator.as_mut())?;
+    drop(estimator);
+    let diagonal = options.diagonal.map(|method| estimate::diagonal(products, method, options.seed, options.probes)).transpose()?;
+    let relative = stopped.half_width.map(|half_width| half_width / stopped.estimate.mean.abs()).filter(|relative| relative.is_finite());
     let mut warnings = Vec::new();
-    if !accuracy_reached {
+    if !stopped.reached {
+        let remedy = if max_probes < options.max_probes { "--memory-budget" } else { "--max-probes" };
         warnings.push(format!(
-            "the 95 % interval is not within {:e} of the mean after {} probes: raise --max-probes or --rtol",
+            "the interval is not within {:e} of the mean after {} probes: raise {remedy} or --rtol",
             options.rtol.unwrap_or_default(),
-            estimate.samples.len()
+            stopped.estimate.samples.len()
         ));
     }
-    if half_width.is_none() {
+    if stopped.half_width.is_none() {
         warnings.push("one probe tells no spread: the standard error is null; use --probes 2 or more".into());
     }
     Ok(TraceReport {
         header,
         options: options.clone(),
-        accuracy: TraceAccuracy { half_width, relative, rtol: options.rtol },
-        trace: estimate,
-        accuracy_reached,
-        stats: meter.stats(operator, sampler.seconds),
+        accuracy: TraceAccuracy {
+            half_width: stopped.half_width,
+            relative,
+            rtol: options.rtol,
+            confidence: options.confidence,
+            looks: stopped.looks,
+        },
+        trace: stopped.estimate,
+        accuracy_reached: stopped.reached,
+        diagonal,
+        stats: meter.stats(operator, LanczosSeconds { products: begin.elapsed(), ..LanczosSeconds::default() }),
         warnings,
     })
 }
 
-fn reaches(estimate: &Estimate, rtol: f64) -> bool {
-    estimate.half_width() <= rtol * estimate.mean.abs()
-}
-
-/// Makes samples vᵀHv in batches; probes are numbered through.
-struct Sampler<'a, A> {
-    operator: &'a A,
-    context: &'a JobContext<'a>,
-    options: &'a TraceOptions,
-    columns: usize,
-    samples: Vec<f64>,
-    seconds: LanczosSeconds,
-}
-
-impl<'a, A: CurvatureOperator> Sampler<'a, A> {
-    fn new(operator: &'a A, context: &'a JobContext<'a>, options: &'a TraceOptions) -> Self {
-        let wanted = options.columns.unwrap_or(memory::MAX_COLUMNS);
-        let columns = memory::columns(operator, options.memory_budget, memory::PRODUCT_VECTORS, wanted);
-        Self { operator, context, options, columns, samples: Vec::new(), seconds: LanczosSeconds::default() }
+/// The most probes that the budget, the dimension and the options allow.
+fn affordable<A: CurvatureOperator>(operator: &A, options: &TraceOptions) -> Result<usize> {
+    let dim = operator.space().dim();
+    let vectors = options.method.host_vectors_per_probe().max(if options.diagonal == Some(DiagonalMethod::XDiag) { 6 } else { 0 });
+    if vectors == 0 {
+        return Ok(options.max_probes);
     }
-
-    /// Goes on until there are `target` samples.
-    #[expect(clippy::cast_possible_truncation, reason = "there are at most `target` samples")]
-    fn extend(&mut self, target: u32) -> Result<()> {
-        let space = self.operator.space();
-        while self.samples.len() < target as usize {
-            let first_probe = self.samples.len() as u32;
-            let columns = self.columns.min((target - first_probe) as usize);
-            let (mut x, mut y, mut scalars) = (space.block(columns)?, space.block(columns)?, space.scalars(1, columns)?);
-            space.fill(&mut x, self.options.distribution, self.options.seed, first_probe)?;
-            let begin = Instant::now();
-            self.operator.apply(&x, &mut y)?;
-            self.seconds.products += begin.elapsed();
-            space.dot(&x, &y, &mut scalars, Slot(0))?;
-            let values = space.read(&scalars)?;
-            if let Some(column) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::NonFinite(format!(
-                    "trace: probe {} gave {}: a product is not finite; check the weights and the data's scale",
-                    first_probe as usize + column,
-                    values[column]
-                )));
-            }
-            self.samples.extend(values);
-            self.context.progress.update(Stage::Probes, self.samples.len() as u64, u64::from(target));
-        }
-        Ok(())
+    let each = (vectors * dim * size_of::<f64>()) as u64;
+    let fitting = usize::try_from(memory::available(operator, options.memory_budget) / each).unwrap_or(usize::MAX);
+    if fitting < options.probes {
+        return Err(Error::Memory(format!(
+            "{} probes need {} on the host ({vectors} vectors of {dim} doubles each), but the budget leaves {}: use fewer --probes, \
+             --method hutchinson, or a larger --memory-budget",
+            options.probes,
+            human_bytes(each.saturating_mul(options.probes as u64)),
+            human_bytes(memory::available(operator, options.memory_budget)),
+        )));
     }
+    Ok(options.max_probes.min(fitting).min(dim))
 }
 
 /// [`trace`] for [`backend::run`](crate::backend::run).
@@ -213,25 +216,25 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_trace_as_often_as_they_claim() {
-        for distribution in [Distribution::Rademacher, Distribution::Gaussian] {
+        for distribution in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
             let covers = |seed: u64| {
                 let options = TraceOptions { seed, distribution, probes: 16, ..Default::default() };
                 let [low, high] = trace(&operator(), &context(), &options).unwrap().trace.ci95.unwrap();
                 low <= 43.5 && 43.5 <= high
             };
-            // 95 % of 400 with a binomial standard deviation of 4.4: four of them either way.
+            // At least 95 % of 400, less four binomial standard deviations of 4.4; an interval that always holds would say nothing.
             let covered = (0..400).filter(|&seed| covers(seed)).count();
-            assert!((362..=398).contains(&covered), "{distribution:?}: {covered} of 400 intervals cover the trace");
+            assert!((362..400).contains(&covered), "{distribution:?}: {covered} of 400 intervals cover the trace");
         }
     }
 
     #[test]
     fn doubles_until_the_accuracy_is_reached_or_says_that_it_is_not() {
-        let options = TraceOptions { probes: 4, rtol: Some(0.05), max_probes: 100_000, ..Default::default() };
+        let options = TraceOptions { probes: 8, rtol: Some(0.05), max_probes: 100_000, ..Default::default() };
         let report = trace(&operator(), &context(), &options).unwrap();
         let count = report.trace.samples.len();
         assert!(report.accuracy_reached && report.accuracy.relative.unwrap() <= 0.05);
-        assert!(count > 64 && count.is_power_of_two() && report.stats.hvps == count as u64, "{count}");
+        assert!(count > 64 && count.is_power_of_two() && report.accuracy.looks > 3 && report.stats.hvps == count as u64, "{count}");
         let capped = trace(&operator(), &context(), &TraceOptions { max_probes: 9, ..options }).unwrap();
         assert!(!capped.accuracy_reached && capped.trace.samples.len() == 9 && capped.warnings[0].contains("--max-probes"));
         assert_eq!(capped.trace.samples[..], report.trace.samples[..9]);
@@ -243,6 +246,35 @@ mod tests {
         let (at_once, in_threes) = (run(None), run(Some(3)));
         assert_eq!(at_once.trace, in_threes.trace);
         assert_eq!((at_once.stats.readbacks, in_threes.stats.readbacks), (2, 5));
+    }
+
+    #[test]
+    fn every_method_estimates_the_trace_with_the_products_it_promises() {
+        for method in [TraceMethod::Hutchinson, TraceMethod::HutchPlusPlus, TraceMethod::XTrace] {
+            let options = TraceOptions { method, probes: 20, columns: Some(6), ..Default::default() };
+            let report = trace(&operator(), &context(), &options).unwrap();
+            assert_eq!(report.stats.hvps, 20 * method.products_per_probe() as u64);
+            let [low, high] = report.trace.ci95.unwrap();
+            assert!(low <= 43.5 && 43.5 <= high, "{method:?}: {:?}", report.trace);
+        }
+        let error = trace(&operator(), &context(), &TraceOptions { method: TraceMethod::XNysTrace, ..Default::default() }).unwrap_err();
+        assert!(error.to_string().contains("hessian") && error.to_string().contains("--method xtrace"), "{error}");
+    }
+
+    #[test]
+    fn the_diagonal_comes_along_and_what_does_not_fit_is_told() {
+        for method in [DiagonalMethod::Hutchinson, DiagonalMethod::XDiag] {
+            let options = TraceOptions { diagonal: Some(method), probes: 25, ..Default::default() };
+            let estimate = trace(&operator(), &context(), &options).unwrap().diagonal.unwrap();
+            let errors = estimate.std_error.unwrap();
+            let within = (0..30).filter(|&i| (estimate.mean[i] - i as f64 / 10.0).abs() <= 3.0 * errors[i]).count();
+            assert!(within >= 27, "{method:?}: {within} of 30");
+        }
+        let options = TraceOptions { method: TraceMethod::XTrace, memory_budget: Some(1000 + 3 * 5 * 30 * 8), ..Default::default() };
+        let error = trace(&operator(), &context(), &TraceOptions { probes: 4, ..options.clone() }).unwrap_err();
+        assert!(matches!(&error, Error::Memory(message) if message.contains("--memory-budget")), "{error}");
+        let capped = trace(&operator(), &context(), &TraceOptions { probes: 3, rtol: Some(1e-9), ..options }).unwrap();
+        assert!(!capped.accuracy_reached && capped.warnings[0].contains("--memory-budget"), "{:?}", capped.warnings);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::record::{Header, Meter, Stats, loss_and_gradient_norm};
 use crate::backend::{self, BackendKind, BackendOptions, OperatorJob};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
-use crate::krylov::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
+use crate::krylov::{Lanczos, LanczosOptions, LanczosSeconds, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
 use crate::numeric::{Precision, Real as _};
 use crate::rng::{self, Distribution};
 
@@ -293,7 +293,7 @@ impl OperatorJob for ValidateJob<'_> {
     type Output = ValidateReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        memory::lanczos_workload(Some(1), 1, self.options.steps, dim, Reorthogonalization::Full)
+        memory::lanczos_workload(None, 1, self.options.steps.min(dim))
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A) -> Result<ValidateReport> {
@@ -314,7 +314,7 @@ impl<A: CurvatureOperator> OperatorJob for Against<'_, A> {
     type Output = ValidateReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        memory::lanczos_workload(Some(1), 1, self.options.steps, dim, Reorthogonalization::Full)
+        memory::lanczos_workload(None, 1, self.options.steps.min(dim))
     }
 
     fn run<R: CurvatureOperator>(self, reference: &R) -> Result<ValidateReport> {

@@ -66,7 +66,10 @@ pub struct Lanczos<'a, A: LinearOperator> {
     previous: Block<A>,
     /// A q_j and what becomes of it.
     product: Block<A>,
+    /// The locked vectors, then, with full reorthogonalization, those of the run.
     basis: Option<Basis<A>>,
+    /// Blocks of `basis` that are not the run's own.
+    locked: usize,
     /// ‖start‖, then α and β of each step.
     scalars: Scalars<A>,
     /// Steps before which a fresh start was put in place of a vanished residual.
@@ -96,18 +99,37 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
     ///
     /// # Errors
     /// [`Error::Memory`] where the device cannot hold the vectors.
-    pub fn new(operator: &'a A, mut start: Block<A>, columns: usize, options: LanczosOptions) -> Result<Self> {
+    pub fn new(operator: &'a A, start: Block<A>, columns: usize, options: LanczosOptions) -> Result<Self> {
+        Self::in_complement(operator, start, columns, options, &[])
+    }
+
+    /// Runs of P A P, where P projects each column onto the orthogonal complement of the `locked` orthonormal vectors.
+    ///
+    /// P is applied by the orthogonalization of each step, which takes the locked vectors along; the start is projected first. There
+    /// are at most n − k steps with k locked vectors. Each is uploaded once for every column.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the device cannot hold the vectors.
+    pub fn in_complement(operator: &'a A, mut start: Block<A>, columns: usize, options: LanczosOptions, locked: &[&[f64]]) -> Result<Self> {
         let space = operator.space();
-        let options = LanczosOptions { capacity: options.capacity.min(space.dim()), ..options };
+        let options = LanczosOptions { capacity: options.capacity.min(space.dim() - locked.len()), ..options };
         let mut scalars = space.scalars(1 + 2 * options.capacity, columns)?;
-        let basis = match options.reorthogonalization {
-            Reorthogonalization::Full => Some(space.basis(options.capacity, columns)?),
-            Reorthogonalization::None => None,
+        let (previous, mut product) = (space.block(columns)?, space.block(columns)?);
+        let own = match options.reorthogonalization {
+            Reorthogonalization::Full => options.capacity,
+            Reorthogonalization::None => 0,
         };
-        let (previous, product) = (space.block(columns)?, space.block(columns)?);
+        let mut basis = if locked.len() + own > 0 { Some(space.basis(locked.len() + own, columns)?) } else { None };
+        if let Some(basis) = basis.as_mut().filter(|_| !locked.is_empty()) {
+            for vector in locked {
+                space.upload(&vector.repeat(columns), &mut product)?;
+                space.push(basis, &product)?;
+            }
+            space.orthogonalize(basis, &mut start)?;
+        }
         space.normalize(&mut start, &mut scalars, START_NORM)?;
-        let (restarts, seconds) = (Vec::new(), LanczosSeconds::default());
-        Ok(Self { operator, options, columns, steps: 0, current: start, previous, product, basis, scalars, restarts, seconds })
+        let (locked, restarts, seconds) = (locked.len(), Vec::new(), LanczosSeconds::default());
+        Ok(Self { operator, options, columns, steps: 0, current: start, previous, product, basis, locked, scalars, restarts, seconds })
     }
 
     /// Steps made so far.
@@ -133,7 +155,7 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         }
         let space = self.operator.space();
         let (alpha, beta) = (alpha_slot(self.steps), beta_slot(self.steps));
-        if let Some(basis) = &mut self.basis {
+        if let (Some(basis), Reorthogonalization::Full) = (&mut self.basis, self.options.reorthogonalization) {
             space.push(basis, &self.current)?;
         }
         let begin = Instant::now();
@@ -206,7 +228,7 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
     /// [`Error::Input`] without a basis or with several columns; [`Error::Memory`], since the kept vectors are copied.
     pub fn restart(&mut self, keep: usize, mut start: Block<A>) -> Result<()> {
         let space = self.operator.space();
-        let Some(basis) = self.basis.as_ref().filter(|_| self.columns == 1) else {
+        let Some(basis) = self.basis.as_ref().filter(|_| self.columns == 1 && self.locked == 0 && self.keeps_vectors()) else {
             return Err(Error::Input("Lanczos: only a single run with full reorthogonalization can be restarted".into()));
         };
         if keep < self.steps {
@@ -232,14 +254,21 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         Ok(())
     }
 
+    fn keeps_vectors(&self) -> bool {
+        self.options.reorthogonalization == Reorthogonalization::Full
+    }
+
     /// x ← Q s, column by column: `coefficients` [m, b] row by row holds one eigenvector of T for each column.
     ///
     /// # Errors
     /// [`Error::Input`] where no basis was kept.
     pub fn ritz_vectors(&self, coefficients: &[f64], x: &mut Block<A>) -> Result<()> {
         match &self.basis {
-            Some(basis) => self.operator.space().combine(basis, coefficients, x),
-            None => Err(Error::Input("eigenvectors need the Lanczos vectors: use --reorthogonalize full".into())),
+            Some(basis) if self.keeps_vectors() => {
+                let shifted = [&vec![0.0; self.locked * self.columns], coefficients].concat();
+                self.operator.space().combine(basis, &shifted, x)
+            }
+            _ => Err(Error::Input("eigenvectors need the Lanczos vectors: use --reorthogonalize full".into())),
         }
     }
 }
@@ -361,6 +390,34 @@ mod tests {
         assert_eq!(restarts, 2);
         for (ritz, exact) in ritz_values(&found).unwrap().iter().zip([1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 5.0]) {
             assert!((ritz.value - exact).abs() < 1e-14, "{ritz:?}, exactly {exact}");
+        }
+    }
+
+    /// Locked eigenvectors leave the run, whatever the start holds of them, with and without reorthogonalization.
+    #[test]
+    fn a_run_in_the_complement_sees_the_rest_of_the_spectrum() {
+        let operator = MatrixOperator::diagonal(spread(30));
+        let unit = |at: usize| (0..30).map(|i| f64::from(u8::from(i == at))).collect::<Vec<f64>>();
+        let locked = [unit(3), unit(17)];
+        let locked: Vec<&[f64]> = locked.iter().map(Vec::as_slice).collect();
+        let mut rest: Vec<f64> = spread(30).into_iter().enumerate().filter(|(at, _)| ![3, 17].contains(at)).map(|(_, x)| x).collect();
+        rest.sort_by(f64::total_cmp);
+        for (reorthogonalization, count) in [(Reorthogonalization::Full, 28), (Reorthogonalization::None, 1)] {
+            let options = LanczosOptions { capacity: 30, reorthogonalization, first_probe: 0 };
+            let mut lanczos = Lanczos::in_complement(&operator, random(&operator, 2, 0), 2, options, &locked).unwrap();
+            while lanczos.step().unwrap() {}
+            for run in lanczos.coefficients().unwrap() {
+                let values = ritz_values(&run).unwrap();
+                for (ritz, exact) in values.iter().zip(&rest).take(count) {
+                    assert!((ritz.value - exact).abs() < 1e-13, "{reorthogonalization:?}: {ritz:?}, exactly {exact}");
+                }
+                let mut x = operator.space().block(2).unwrap();
+                let eigen = run.eigen(&(0..run.steps()).collect::<Vec<_>>()).unwrap();
+                let both: Vec<f64> = eigen.vector(0).iter().flat_map(|&s| [s, s]).collect();
+                if lanczos.ritz_vectors(&both, &mut x).is_ok() {
+                    assert!(x[0][3].abs() < 1e-14 && x[0][17].abs() < 1e-14 && x[0].iter().any(|x| x.abs() > 0.1));
+                }
+            }
         }
     }
 

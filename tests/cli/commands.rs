@@ -224,6 +224,37 @@ fn validate_and_bench_follow_their_schemas() {
 }
 
 #[test]
+fn calibrate_follows_its_schema_and_refuses_what_is_too_large() {
+    let (model, data) = (fixture("diabetes_silu_16x16", "model.safetensors"), fixture("diabetes_silu_16x16", "data.npz"));
+    let own = ["--model", model.to_str().unwrap(), "--data", data.to_str().unwrap(), "--seeds", "3", "--steps", "20"];
+    let report = run_in_new_folder(&[&["calibrate"], &own[..], CPU].concat());
+    assert_eq!((&report["schema"], &report["stats"]["hvps"]), (&"hesper.calibrate/1".into(), &465.into()));
+    let bars = report["coverage"].as_array().unwrap();
+    assert!(bars.iter().any(|bar| bar["quantity"] == "negative share" && bar["estimator"] == "quadrature"));
+    assert!(bars.iter().all(|bar| (0.0..=1.0).contains(&number(&bar["coverage"])) && bar["seeds"] == 3));
+    assert!(number(&report["wasserstein"]["median"]) > 0.0);
+    let output = hesper(Path::new("."), &[&["calibrate"], SMALL].concat());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && error.contains("8970 parameters") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn trace_writes_a_diagonal_by_any_method() {
+    let folder = tempfile::tempdir().unwrap();
+    for method in ["hutch++", "xtrace"] {
+        let args = [&["trace", "--method", method, "--probes", "6", "--diagonal", "d.npz", "--confidence", "0.9"], SMALL].concat();
+        let report = json(folder.path(), &args);
+        assert_eq!((number(&report["accuracy"]["confidence"]), numbers(&report["trace"]["samples"]).len()), (0.9, 6));
+        let mut archive = npyz::npz::NpzArchive::open(folder.path().join("d.npz")).unwrap();
+        for name in ["mean", "std_error"] {
+            assert_eq!(archive.by_name(name).unwrap().unwrap().shape(), [8970]);
+        }
+    }
+    let output = hesper(Path::new("."), &[&["trace", "--method", "xnystrace", "--probes", "8"], SMALL].concat());
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("xtrace"));
+}
+
+#[test]
 fn adapters_are_listed_or_their_lack_is_told() {
     let report = run_in_new_folder(&["adapters"]);
     assert_eq!(report["schema"], "hesper.adapters/1");
@@ -249,7 +280,7 @@ fn weight_decay_moves_every_eigenvalue() {
 fn help_and_version_end_well() {
     let folder = Path::new(".");
     let help = hesper_ends(folder, &["--help"], 0);
-    for command in ["spectrum", "eigs", "trace", "density", "hvp", "validate", "bench", "adapters"] {
+    for command in ["spectrum", "eigs", "trace", "density", "hvp", "validate", "calibrate", "bench", "adapters"] {
         assert!(help.contains(command));
         assert!(hesper_ends(folder, &[command, "--help"], 0).contains("--json"));
     }
@@ -291,8 +322,8 @@ fn plan_states_the_bytes_of_a_job() {
         assert!(number(&plan["total"]) <= number(&plan["budget"]));
         number(&classes.iter().find(|class| class["name"] == "vectors").unwrap()["bytes"])
     };
-    // 100 kept vectors and four blocks, of 8,970 numbers of four bytes, ten columns.
-    assert_eq!(vectors(&whole), 104.0 * 8970.0 * 4.0 * 10.0);
-    assert_eq!(vectors(&plan(&["--backend", "cpu", "--precision", "f64", "--steps", "6", "--columns", "2"])), 10.0 * 8970.0 * 8.0 * 2.0);
+    // 100 kept vectors, 32 pairs found first and four blocks, of 8,970 numbers of four bytes, ten columns.
+    assert_eq!(vectors(&whole), 136.0 * 8970.0 * 4.0 * 10.0);
+    assert_eq!(vectors(&plan(&["--backend", "cpu", "--precision", "f64", "--steps", "6", "--columns", "2"])), 42.0 * 8970.0 * 8.0 * 2.0);
     hesper_ends(tempfile::tempdir().unwrap().path(), &["plan", "--backend", "cpu", "--memory-budget", "1MiB"], 2);
 }

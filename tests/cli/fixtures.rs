@@ -27,7 +27,7 @@ const DEVICES: [Device; 4] = [
     Device { flags: &["--backend", "reference"], product: 1e-13, eigenvalue: 1e-9, tol: "1e-7", loss: 1e-12 },
     Device { flags: &["--backend", "cpu"], product: 1e-5, eigenvalue: 1e-4, tol: "1e-4", loss: 1e-5 },
     Device { flags: &["--backend", "cpu", "--precision", "f64"], product: 1e-12, eigenvalue: 1e-9, tol: "1e-7", loss: 1e-12 },
-    Device { flags: &["--backend", "gpu"], product: 1e-5, eigenvalue: 1e-4, tol: "1e-4", loss: 1e-5 },
+    Device { flags: &["--backend", "gpu", "--tune", "off"], product: 1e-5, eigenvalue: 1e-4, tol: "1e-4", loss: 1e-5 },
 ];
 
 /// The devices of this machine; a missing GPU is told, or an error where one is required.

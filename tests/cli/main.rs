@@ -6,4 +6,6 @@
 mod bad_input;
 mod commands;
 mod fixtures;
+#[cfg(target_os = "linux")]
+mod interrupt;
 mod program;

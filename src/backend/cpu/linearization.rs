@@ -7,10 +7,9 @@
 //! Samples come in segments, each with arrays of its own, so that a product can walk through them with bounded scratch (and one
 //! that does not fit in memory could be made again for each walk).
 
-use rayon::prelude::*;
-
 use super::loss::{LossCurvature, LossJet};
 use super::matmul::{View, ViewMut, add_product, assign_product};
+use super::shape::{LayerShape, Units};
 use crate::curvature::Objective;
 use crate::error::{Error, Result};
 use crate::model::{Activation, Layer};
@@ -88,14 +87,62 @@ impl<T: Real> Segment<T> {
         Ok(Self { samples, loss: jet.value, layers: kept, loss_curvature: jet.curvature })
     }
 
+    /// Adds to `units` those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not.
+    pub(super) fn mark(&self, units: &mut Units) {
+        for (l, layer) in self.layers.iter().enumerate() {
+            mark(&layer.input, &mut units.0[l]);
+            match &layer.slope {
+                Some(slope) => mark(slope, &mut units.0[l + 1]),
+                None => units.0[l + 1].fill(true),
+            }
+            mark(layer.bend.as_deref().unwrap_or_default(), &mut units.0[l + 1]);
+        }
+    }
+
+    /// Leaves out all units but `units`.
+    pub(super) fn keep(&mut self, units: &Units) {
+        for (layer, levels) in self.layers.iter_mut().zip(units.0.windows(2)) {
+            keep(&mut layer.input, &levels[0]);
+            keep(&mut layer.delta, &levels[1]);
+            [&mut layer.slope, &mut layer.bend].into_iter().flatten().for_each(|array| keep(array, &levels[1]));
+        }
+    }
+
     /// Bytes of the arrays.
     pub(super) fn bytes(&self) -> usize {
-        let of = |array: &Vec<T>| size_of_val(array.as_slice());
+        let of = |array: &Vec<T>| array.capacity() * size_of::<T>();
         let layer = |layer: &LayerSegment<T>| {
             of(&layer.input) + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
         };
         self.layers.iter().map(layer).sum::<usize>() + self.loss_curvature.bytes()
     }
+
+    /// Numbers that the arrays of one sample have, those of the loss not counted.
+    pub(super) fn numbers_per_sample(shapes: &[LayerShape]) -> usize {
+        shapes.iter().map(|shape| shape.inputs + shape.outputs * (1 + usize::from(shape.sloped) + usize::from(shape.curved))).sum()
+    }
+
+    /// Bytes that are taken while one sample's arrays are made, and given back.
+    pub(super) fn passing_bytes_per_sample(shapes: &[LayerShape]) -> usize {
+        let widest = shapes.iter().map(|shape| shape.inputs.max(shape.outputs)).max().unwrap_or(0);
+        let outputs = shapes.last().map_or(0, |shape| shape.outputs);
+        let forward: usize = shapes.iter().map(|shape| shape.inputs + 2 * shape.outputs).sum();
+        (forward + 4 * outputs + 3 * widest) * size_of::<f64>()
+    }
+}
+
+/// Sets what is not 0 in some row of `values`.
+fn mark<T: Real>(values: &[T], found: &mut [bool]) {
+    for row in values.chunks_exact(found.len()) {
+        found.iter_mut().zip(row).for_each(|(found, &value)| *found |= value != T::ZERO);
+    }
+}
+
+/// Leaves the columns of `values` that are `kept`.
+fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut column = kept.iter().cycle();
+    values.retain(|_| column.next().is_some_and(|&kept| kept));
+    values.shrink_to_fit();
 }
 
 /// a = z Wᵀ + b, [samples, outputs].
@@ -114,7 +161,7 @@ fn affine(layer: &Layer, z: &[f64], samples: usize) -> Vec<f64> {
 
 /// a ← φ(a); yields φ'(a) and φ''(a).
 fn activate(activation: Activation, a: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
-    a.par_iter_mut()
+    a.iter_mut()
         .map(|a| {
             let jet = activation.jet(*a);
             *a = jet.value;

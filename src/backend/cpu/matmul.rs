@@ -1,8 +1,8 @@
 //! Matrix products: a safe, checked face of the `gemm` crate.
 //!
 //! A key design decision: operands are views with strides, so that a transpose costs nothing and both products of a pass go into
-//! one accumulator ([`add_product`] after [`assign_product`]). Work is shared out by output tiles, each summed by one thread in
-//! an order that depends on the shapes alone: the bits do not depend on the number of threads.
+//! one accumulator ([`add_product`] after [`assign_product`]). A product runs on the thread that asks for it: the callers share out
+//! whole products, so that no thread waits inside one and the order of its sums depends on the shapes alone.
 
 use gemm::{Parallelism, gemm};
 
@@ -45,6 +45,18 @@ impl<'a, T> View<'a, T> {
     /// Where `values` has not `rows`·`columns` elements.
     pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         Self { values, shape: Shape::row_major(rows, columns, values.len()) }
+    }
+
+    /// `count` columns from column `first` on.
+    ///
+    /// # Panics
+    /// Where there are not as many.
+    #[must_use]
+    pub fn columns(self, first: usize, count: usize) -> Self {
+        let Shape { rows, columns, column_stride, .. } = self.shape;
+        assert!(first + count <= columns, "columns {first} to {} of {columns}", first + count);
+        let start = if rows == 0 { 0 } else { first * column_stride };
+        Self { values: &self.values[start..], shape: Shape { columns: count, ..self.shape } }
     }
 
     /// The same numbers with rows and columns exchanged.
@@ -92,9 +104,9 @@ fn product<T: Real>(out: ViewMut<'_, T>, keep: T, lhs: View<'_, T>, rhs: View<'_
         rhs.shape.rows,
         rhs.shape.columns
     );
-    // SAFETY: a view's values are a slice of exactly rows·columns elements, and its strides are (columns, 1) or, transposed,
-    // (1, rows of the result): every index i·row_stride + j·column_stride with i and j inside the shape lies inside the slice. The
-    // shapes fit, asserted above. `out` is borrowed mutably, so it overlaps neither operand. `Real` is sealed: T is f32 or f64,
+    // SAFETY: a view begins as a slice of exactly rows·columns elements with the strides (columns, 1); exchanging rows and columns, or
+    // leaving out columns and the elements before the first that is kept, keeps the following true: every index i·row_stride +
+    // j·column_stride with i and j inside the shape lies inside the slice. The shapes fit, asserted above. `out` is borrowed mutably, so it overlaps neither operand. `Real` is sealed: T is f32 or f64,
     // which `gemm` supports.
     unsafe {
         gemm(
@@ -116,7 +128,7 @@ fn product<T: Real>(out: ViewMut<'_, T>, keep: T, lhs: View<'_, T>, rhs: View<'_
             false,
             false,
             false,
-            Parallelism::Rayon(0),
+            Parallelism::None,
         );
     }
 }

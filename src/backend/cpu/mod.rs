@@ -1,8 +1,8 @@
 //! The fast CPU backend, in single or double precision.
 //!
-//! A product is six matrix products a layer (two in the first) on a linearization that is computed once. Samples come in segments, so
-//! that scratch memory is bounded and reused; columns come in groups for the same reason, as many at once as make the products with
-//! the shared weights large. The sizes of both are fixed by the network, never by the number of threads: neither are the bits.
+//! A product is six matrix products a layer (two in the first) on a linearization that is computed once, or again for each micro-batch
+//! where memory does not hold it. Samples come in segments and columns in groups, so that scratch memory is bounded and reused. The
+//! sizes of both are fixed by the network and the data, never by the number of threads: neither are the bits.
 
 mod chunks;
 mod instructions;
@@ -11,47 +11,71 @@ mod loss;
 pub mod matmul;
 mod peak;
 mod product;
+mod shape;
 mod space;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
 
 use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
-use crate::model::Activation;
+use crate::model::Loss;
 use crate::numeric::Real;
 use linearization::Segment;
-use product::{LayerShape, Scratch};
+use product::Scratch;
+use shape::{Kept, LayerShape, Units};
 pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
 
-/// Samples of a segment: enough rows for the matrix products to be at full speed, even for a single column.
-const SEGMENT: usize = 512;
+/// Most samples of a segment: enough rows for the matrix products to be at full speed, few enough for a second-level cache.
+const SEGMENT: usize = 256;
+
+/// Segments that a product works on between two rounds of weight products.
+const WAVE: usize = 8;
 
 /// Columns at once at most; more do not make the products faster.
 const MAX_COLUMNS: usize = 8;
 
 /// Bytes of scratch that the number of columns at once is chosen for.
-const SCRATCH_BYTES: usize = 40 << 20;
+const SCRATCH_BYTES: usize = 64 << 20;
 
 /// The curvature of an objective in precision `T`, on the threads of rayon's current pool.
 #[derive(Debug)]
 pub struct Cpu<T> {
     space: CpuSpace<T>,
+    objective: Objective,
+    schedule: Schedule,
+    /// Where exact zeros let units be left out, those that are not, and the places of their parameters.
+    reduction: Option<(Units, Kept)>,
+    /// Without the units that are left out, as all that follows.
     shapes: Vec<LayerShape>,
     parameters: Vec<T>,
-    schedule: Schedule,
+    /// Of all samples where the linearization is cached; else none.
     segments: Vec<Segment<T>>,
     /// f(θ).
     loss: f64,
-    weight_decay: f64,
     columns_at_once: usize,
-    scratch: Mutex<Scratch<T>>,
+    scratch: Mutex<Workspace<T>>,
     products: AtomicU64,
+}
+
+/// Arrays of a product, kept from one to the next.
+#[derive(Debug, Default)]
+struct Workspace<T> {
+    passes: Scratch<T>,
+    /// The columns of x and y without the units that are left out.
+    small_x: Vec<T>,
+    small_y: Vec<T>,
 }
 
 impl<T: Real> Cpu<T> {
     /// How a job fits into memory, found without allocating anything.
+    ///
+    /// Data are read where they lie, in the host's memory or in a file mapped into it, so that a streamed linearization takes the same
+    /// bytes as one that is recomputed.
     ///
     /// # Errors
     /// [`Error::Memory`] where it does not.
@@ -59,11 +83,11 @@ impl<T: Real> Cpu<T> {
         let capacity = Capacity {
             samples: objective.samples(),
             vector_bytes: (objective.dim() * size_of::<T>()) as u64,
-            micro_batch: SEGMENT,
+            micro_batch: WAVE * SEGMENT,
             max_columns: usize::MAX,
         };
-        let demand = Demand { mode: Some(Mode::Cached), ..*demand };
-        MemoryPlan::choose(&demand, &capacity, |schedule| Self::footprint(objective, curvature, schedule))
+        curvature.check_is_hessian("cpu")?;
+        MemoryPlan::choose(demand, &capacity, |schedule| Self::footprint(objective, schedule))
     }
 
     /// The operator `curvature` of `objective`, linearized at its network's parameters once.
@@ -79,78 +103,155 @@ impl<T: Real> Cpu<T> {
     /// # Errors
     /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`.
     pub fn with_schedule(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Result<Self> {
-        let _ = curvature;
-        let shapes = product::shapes(objective);
-        let samples = objective.samples();
-        let segments: Vec<_> = (0..samples)
-            .step_by(SEGMENT)
-            .map(|first| Segment::new(objective, first, SEGMENT.min(samples - first)))
-            .collect::<Result<_>>()?;
-        let exact = objective.network().parameters();
-        let parameters: Vec<T> = exact.iter().map(|&x| T::from_f64(x)).collect();
+        curvature.check_is_hessian("cpu")?;
+        let network = objective.network();
+        let (mut loss, mut units, mut segments) = (0.0, Units::none_of(network), Vec::new());
+        for samples in batches(objective, schedule) {
+            let made = linearize(objective, samples, None)?;
+            made.iter().for_each(|segment| segment.mark(&mut units));
+            loss += made.iter().map(|segment| segment.loss).sum::<f64>();
+            if schedule.mode == Mode::Cached {
+                segments.extend(made);
+            }
+        }
+        let exact = network.parameters();
+        let mut parameters: Vec<T> = exact.iter().map(|&x| T::from_f64(x)).collect();
         if let Some(at) = parameters.iter().position(|x| !x.to_f64().is_finite()) {
             return Err(Error::NonFinite(format!("parameter {at} is {} in {}: use --precision f64", exact[at], T::PRECISION)));
         }
-        let weight_decay = objective.weight_decay();
-        let squared_norm: f64 = exact.iter().map(|x| x * x).sum();
-        let loss = segments.iter().map(|segment| segment.loss).sum::<f64>() + 0.5 * weight_decay * squared_norm;
+        loss += 0.5 * objective.weight_decay() * exact.iter().map(|x| x * x).sum::<f64>();
         if !loss.is_finite() {
             return Err(Error::NonFinite(format!(
                 "the loss is {loss}: the network has diverged, or its inputs are on another scale than it was trained on"
             )));
         }
-        let columns_at_once = columns_at_once::<T>(&shapes);
+        let reduction = units.worth_it(network).map(|units| {
+            let kept = units.parameters(network);
+            (units, kept)
+        });
+        if let Some((units, kept)) = &reduction {
+            segments.par_iter_mut().for_each(|segment| segment.keep(units));
+            let mut small = vec![T::ZERO; kept.len()];
+            kept.gather(&parameters, &mut small);
+            parameters = small;
+        }
         Ok(Self {
             space: CpuSpace::new(objective.dim()),
+            objective: objective.clone(),
             schedule,
-            scratch: Mutex::default(),
-            shapes,
+            shapes: shape::shapes(network, reduction.as_ref().map(|(units, _)| units)),
+            reduction,
             parameters,
             segments,
             loss,
-            weight_decay,
-            columns_at_once,
+            columns_at_once: columns_at_once::<T>(objective, schedule),
+            scratch: Mutex::default(),
             products: AtomicU64::new(0),
         })
     }
 
-    /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate.
-    fn footprint(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Footprint {
-        let _ = curvature;
+    /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate, where no unit can be left out; at most as many
+    /// where some can.
+    fn footprint(objective: &Objective, schedule: Schedule) -> Footprint {
+        let shapes = shape::shapes(objective.network(), None);
+        let samples = schedule.micro_batch.min(objective.samples());
         let numbers = |count: usize| (count * size_of::<T>()) as u64;
-        let layers = objective.network().layers();
-        let kept: usize = layers
-            .iter()
-            .map(|layer| {
-                let slope = usize::from(layer.activation != Activation::Identity);
-                let bend = usize::from(!layer.activation.is_piecewise_linear());
-                layer.inputs + layer.outputs * (1 + slope + bend)
-            })
-            .sum();
-        let shapes = product::shapes(objective);
+        let loss = match objective.loss() {
+            Loss::CrossEntropy | Loss::BceWithLogits => objective.network().outputs() * samples * size_of::<f64>(),
+            Loss::Mse => 0,
+        };
+        let passing = segment_size(samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
+        let columns = columns_at_once::<T>(objective, schedule);
+        let wave = samples.min(WAVE * segment_size(samples));
         Footprint::default()
             .with("parameters", numbers(objective.dim()), 0)
-            .with("linearization", numbers(kept * schedule.micro_batch), 0)
-            .with("loss", (objective.network().outputs() * schedule.micro_batch * size_of::<f64>()) as u64, 0)
-            .with("scratch", numbers(columns_at_once::<T>(&shapes) * SEGMENT * Scratch::<T>::numbers_per_row(&shapes)), 0)
+            .with("linearization", numbers(Segment::<T>::numbers_per_sample(&shapes) * samples), 0)
+            .with("loss", loss as u64, 0)
+            .with("passes at the point", (passing * rayon::current_num_threads().min(samples.div_ceil(segment_size(samples)))) as u64, 0)
+            .with("scratch", numbers(columns * wave * Scratch::<T>::numbers_per_row(&shapes)), 0)
     }
 
-    /// The scratch, locked. A product takes it out and puts it back, so that no lock is held while threads work: one that waited for
-    /// its share could be given another product of this operator, which then makes a scratch of its own.
-    fn scratch(&self) -> MutexGuard<'_, Scratch<T>> {
+    /// The workspace, locked. A product takes it out and puts it back, so that no lock is held while threads work: one that waited for
+    /// its share could be given another product of this operator, which then makes a workspace of its own.
+    fn scratch(&self) -> MutexGuard<'_, Workspace<T>> {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// y ← λ·x.
-    fn assign_weight_decay(&self, x: &[T], y: &mut [T]) {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(self.weight_decay * x.to_f64()));
+    /// The segments of all samples, batch by batch.
+    fn for_each_batch(&self, mut work: impl FnMut(&[Segment<T>])) -> Result<()> {
+        if self.schedule.mode == Mode::Cached {
+            work(&self.segments);
+        } else {
+            for samples in batches(&self.objective, self.schedule) {
+                work(&linearize(&self.objective, samples, self.reduction.as_ref().map(|(units, _)| units))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// y ← y + H x without the weight decay, for the samples of `segments` and columns of the whole network.
+    fn add_product(&self, segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
+        let Workspace { passes, small_x, small_y } = workspace;
+        let mut multiply = |x: &[T], y: &mut [T]| {
+            for wave in segments.chunks(WAVE) {
+                product::add_hessian_product(&self.shapes, &self.parameters, wave, passes, x, y);
+            }
+        };
+        let Some((_, kept)) = &self.reduction else {
+            return multiply(x, y);
+        };
+        let (dim, small) = (self.objective.dim(), kept.len());
+        small_x.resize(x.len() / dim * small, T::ZERO);
+        small_y.clear();
+        small_y.resize(small_x.len(), T::ZERO);
+        x.chunks(dim).zip(small_x.chunks_mut(small)).for_each(|(x, small_x)| kept.gather(x, small_x));
+        multiply(small_x, small_y);
+        small_y.chunks(small).zip(y.chunks_mut(dim)).for_each(|(small_y, y)| kept.put_back(small_y, y));
     }
 }
 
+/// The samples, in the batches that are linearized at once.
+fn batches(objective: &Objective, schedule: Schedule) -> impl Iterator<Item = Range<usize>> {
+    let samples = objective.samples();
+    let size = schedule.micro_batch.clamp(1, samples);
+    (0..samples).step_by(size).map(move |first| first..samples.min(first + size))
+}
+
+/// Samples of a segment of a batch: as many in each.
+fn segment_size(batch: usize) -> usize {
+    batch.div_ceil(batch.div_ceil(SEGMENT))
+}
+
+/// The segments of `samples`, all units or `units` of them.
+fn linearize<T: Real>(objective: &Objective, samples: Range<usize>, units: Option<&Units>) -> Result<Vec<Segment<T>>> {
+    let size = segment_size(samples.len());
+    let starts: Vec<usize> = samples.clone().step_by(size).collect();
+    let make = |first: usize| {
+        let mut segment = Segment::new(objective, first, size.min(samples.end - first))?;
+        if let Some(units) = units {
+            segment.keep(units);
+        }
+        Ok(segment)
+    };
+    // Collected before the errors are looked at: the first one is told, whatever thread comes first.
+    let made: Vec<Result<_>> = starts.into_par_iter().with_max_len(1).map(make).collect();
+    made.into_iter().collect()
+}
+
 /// Columns whose scratch stays within [`SCRATCH_BYTES`].
-fn columns_at_once<T: Real>(shapes: &[LayerShape]) -> usize {
-    let column_bytes = SEGMENT * Scratch::<T>::numbers_per_row(shapes) * size_of::<T>();
-    (SCRATCH_BYTES / column_bytes).clamp(1, MAX_COLUMNS)
+fn columns_at_once<T: Real>(objective: &Objective, schedule: Schedule) -> usize {
+    let samples = schedule.micro_batch.clamp(1, objective.samples());
+    let row_bytes = Scratch::<T>::numbers_per_row(&shape::shapes(objective.network(), None)) * size_of::<T>();
+    (SCRATCH_BYTES / (samples.min(WAVE * segment_size(samples)) * row_bytes)).clamp(1, MAX_COLUMNS)
+}
+
+/// y ← λ·x.
+fn assign_scaled<T: Real>(factor: f64, x: &[T], y: &mut [T]) {
+    if factor == 0.0 {
+        y.fill(T::ZERO);
+    } else {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(factor * x.to_f64()));
+    }
 }
 
 impl<T: Real> LinearOperator for Cpu<T> {
@@ -162,35 +263,34 @@ impl<T: Real> LinearOperator for Cpu<T> {
 
     fn apply(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        self.assign_weight_decay(&x.values, &mut y.values);
-        let group = self.columns_at_once * self.parameters.len();
-        let mut scratch = std::mem::take(&mut *self.scratch());
-        // On a thread of the pool: from outside, each of the many small parallel loops in there would wait for a thread to wake.
+        assign_scaled(self.objective.weight_decay(), &x.values, &mut y.values);
+        let group = self.columns_at_once * self.objective.dim();
+        let mut workspace = std::mem::take(&mut *self.scratch());
+        let mut outcome = Ok(());
+        // On a thread of the pool: from outside, each of the parallel loops in there would wait for a thread to wake.
         rayon::scope(|_| {
-            for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
-                for segment in &self.segments {
-                    product::add_hessian_product(&self.shapes, &self.parameters, segment, &mut scratch, x, y);
+            outcome = self.for_each_batch(|segments| {
+                for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
+                    self.add_product(segments, &mut workspace, x, y);
                 }
-            }
+            });
         });
-        *self.scratch() = scratch;
+        *self.scratch() = workspace;
         self.products.fetch_add(x.columns as u64, Ordering::Relaxed);
-        Ok(())
+        outcome
     }
 }
 
 impl<T: Real> CurvatureOperator for Cpu<T> {
     fn loss_and_gradient(&self, gradient: &mut CpuBlock<T>, s: &mut CpuScalars, loss: Slot) -> Result<()> {
         assert_eq!(gradient.columns, 1, "the gradient is one column");
-        let gradient = &mut gradient.values;
-        self.assign_weight_decay(&self.parameters, gradient);
-        for segment in &self.segments {
-            for (shape, layer) in self.shapes.iter().zip(&segment.layers) {
-                product::add_outer_products(shape, segment.samples, &layer.delta, &layer.input, &mut gradient[shape.range.weight.clone()]);
-                if let Some(bias) = &shape.range.bias {
-                    product::add_column_sums(&layer.delta, &mut gradient[bias.clone()]);
-                }
-            }
+        let theta: Vec<T> = self.objective.network().parameters().iter().map(|&x| T::from_f64(x)).collect();
+        assign_scaled(self.objective.weight_decay(), &theta, &mut gradient.values);
+        let mut sum = vec![T::ZERO; self.parameters.len()];
+        self.for_each_batch(|segments| product::add_gradient(&self.shapes, segments, &mut sum))?;
+        match &self.reduction {
+            Some((_, kept)) => kept.put_back(&sum, &mut gradient.values),
+            None => gradient.values.iter_mut().zip(sum).for_each(|(y, g)| *y += g),
         }
         s.set(loss, 0, self.loss);
         Ok(())
@@ -202,7 +302,10 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
 
     fn bytes(&self) -> usize {
         let linearization: usize = self.segments.iter().map(Segment::bytes).sum();
-        size_of_val(self.parameters.as_slice()) + linearization + self.scratch().bytes()
+        let places = self.reduction.as_ref().map_or(0, |(_, kept)| kept.bytes());
+        let workspace = self.scratch();
+        let small = size_of::<T>() * (workspace.small_x.capacity() + workspace.small_y.capacity());
+        size_of_val(self.parameters.as_slice()) + linearization + places + workspace.passes.bytes() + small
     }
 
     fn is_synchronous(&self) -> bool {

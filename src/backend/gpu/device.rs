@@ -3,18 +3,27 @@
 //! wgpu reports mistakes and failures asynchronously, and its default handlers panic. Here they are kept and returned by the next
 //! submission or readback as [`Error::Device`]; so is a lost device, after which wgpu itself would silently go on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytemuck::Pod;
 use futures::channel::oneshot;
-use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, PollType};
+use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, Features, PollType, ShaderModule};
 
 use super::adapter::{self, Software};
-use super::kernel::{Kernel, Workgroups};
+use super::array::{Array, Memory};
+use super::kernel::Variant;
 use super::recorder::{Dispatch, Recorder};
+use super::tiles::Tiles;
+use super::tuner::{self, Tune};
 use crate::error::{Error, Result};
+use crate::model::Network;
+
+/// Features that are used where there are any; each has a fallback.
+const OPTIONAL: Features = Features::SUBGROUP;
 
 /// An opened GPU.
 #[derive(Debug)]
@@ -23,13 +32,56 @@ pub struct Device {
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
-    workgroups: Workgroups,
-    pipelines: RefCell<HashMap<Kernel, ComputePipeline>>,
+    tiles: RefCell<Tiles>,
+    /// By their text: modules share files, and kernels modules.
+    modules: RefCell<HashMap<String, ShaderModule>>,
+    pipelines: RefCell<HashMap<Variant, ComputePipeline>>,
     recorder: RefCell<Recorder>,
     fault: Fault,
-    allocated: Cell<u64>,
+    memory: Rc<Memory>,
     readbacks: Cell<u64>,
 }
+
+/// Limits below those of the adapter, for whoever wants to see how work is split where there is less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Most bytes of a buffer that one kernel can see.
+    pub binding_bytes: Option<u64>,
+    /// Most bytes of a buffer.
+    pub buffer_bytes: Option<u64>,
+    /// Most workgroups in a dimension.
+    pub workgroups: Option<u32>,
+}
+
+impl Ceilings {
+    fn apply(self, mut limits: wgpu::Limits) -> wgpu::Limits {
+        let lower = |limit: &mut u64, ceiling: Option<u64>| *limit = ceiling.unwrap_or(*limit).min(*limit);
+        lower(&mut limits.max_storage_buffer_binding_size, self.binding_bytes);
+        lower(&mut limits.max_buffer_size, self.buffer_bytes);
+        let workgroups = &mut limits.max_compute_workgroups_per_dimension;
+        *workgroups = self.workgroups.unwrap_or(*workgroups).min(*workgroups);
+        limits
+    }
+}
+
+/// The part of a product that one dispatch makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) rows: Range<usize>,
+    pub(super) directions: Range<usize>,
+}
+
+/// Windows of rows are multiples of this where they are not short: whole tiles of any product kernel.
+const WINDOW_ROWS: usize = 128;
+
+/// Fewest rows worth a dispatch of their own: one tile of the smallest kernel.
+const LEAST_ROWS: usize = 16;
+
+/// Rows that a workgroup of any product kernel makes at least.
+const ROWS_OF_A_WORKGROUP: usize = 4;
+
+/// Bytes of the largest array where nothing else limits it: at 2.6 GB/s, less than any device's memory moves, a tenth of a second.
+const MAX_ARRAY_BYTES: u64 = 256 << 20;
 
 /// The first thing that went wrong on the device, if anything did.
 #[derive(Clone, Debug, Default)]
@@ -59,15 +111,20 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] where no adapter fits or it cannot be opened.
     pub fn open(name_or_index: Option<&str>, software: Software) -> Result<Self> {
-        Self::open_adapter(&adapter::choose(name_or_index, software)?)
+        Self::open_within(name_or_index, software, Ceilings::default())
     }
 
-    fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+    /// As [`open`](Self::open), with lower limits than the adapter's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_within(name_or_index: Option<&str>, software: Software, ceilings: Ceilings) -> Result<Self> {
+        let adapter = adapter::choose(name_or_index, software)?;
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("hesper"),
-            required_features: wgpu::Features::empty(),
-            required_limits: adapter.limits(),
+            required_features: adapter.features() & OPTIONAL,
+            required_limits: ceilings.apply(adapter.limits()),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
@@ -83,18 +140,31 @@ impl Device {
         device.set_device_lost_callback(move |reason, message| {
             on_loss.set(format!("{lost_name}: device lost ({reason:?}): {}", one_line(&message)));
         });
+        let memory = Rc::<Memory>::default();
         Ok(Self {
-            recorder: RefCell::new(Recorder::new(&device)),
+            recorder: RefCell::new(Recorder::new(Rc::clone(&memory))),
             limits: device.limits(),
-            workgroups: Workgroups::suited_to(info.device_type),
+            tiles: RefCell::new(Tiles::suited_to(info.device_type)),
             device,
             queue,
             info,
+            modules: RefCell::default(),
             pipelines: RefCell::default(),
             fault,
-            allocated: Cell::new(0),
+            memory,
             readbacks: Cell::new(0),
         })
+    }
+
+    /// Looks for the fastest kernels for products with the Hessian of `network`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device fails.
+    pub fn tune(&self, network: &Network, tune: Tune) -> Result<()> {
+        if let Some(warning) = tuner::tune(self, network, tune)? {
+            self.tiles().warn(warning);
+        }
+        Ok(())
     }
 
     /// The adapter's description.
@@ -102,9 +172,19 @@ impl Device {
         &self.info
     }
 
-    /// Workgroup extents of the kernels.
-    pub(super) fn workgroups(&self) -> Workgroups {
-        self.workgroups
+    /// What the products are made of.
+    pub(super) fn tiles(&self) -> RefMut<'_, Tiles> {
+        self.tiles.borrow_mut()
+    }
+
+    /// Whether it is a software driver.
+    pub(super) fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether the lanes of a tile can share what they load through their subgroup.
+    pub(super) fn has_subgroups(&self) -> bool {
+        self.device.features().contains(Features::SUBGROUP) && self.info.subgroup_min_size >= 8
     }
 
     /// Most bytes of a buffer that one kernel can see.
@@ -112,9 +192,41 @@ impl Device {
         self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 
-    /// Bytes of all buffers made so far.
+    /// Most workgroups in a dimension.
+    pub(super) fn max_workgroups(&self) -> usize {
+        self.limits.max_compute_workgroups_per_dimension as usize
+    }
+
+    /// Bytes of all buffers that exist.
     pub fn allocated(&self) -> u64 {
-        self.allocated.get()
+        self.memory.live()
+    }
+
+    /// The most that [`allocated`](Self::allocated) has been.
+    pub fn peak_allocated(&self) -> u64 {
+        self.memory.peak()
+    }
+
+    /// `rows` × `directions` of a product in windows that neither take more than half a submission nor exceed the device's grid, where
+    /// one row in one direction costs `cost` operations. Each number of the result is made as without windows, so that no bit
+    /// depends on how fast the device is.
+    pub(super) fn windows(&self, rows: Range<usize>, directions: usize, cost: f64) -> Vec<Window> {
+        let most = self.recorder.borrow().most() / cost.max(1.0);
+        let affordable = |unit: usize, least: usize| whole(most / as_f64(unit)).max(least);
+        let at_once = affordable(LEAST_ROWS, 1).min(directions).min(self.max_workgroups());
+        let height = affordable(at_once, LEAST_ROWS).min(rows.len()).min(ROWS_OF_A_WORKGROUP * self.max_workgroups()).max(1);
+        let even = rows.len().div_ceil(rows.len().div_ceil(height));
+        let granule = if even >= WINDOW_ROWS { WINDOW_ROWS } else { LEAST_ROWS };
+        let height = even.next_multiple_of(granule).min(ROWS_OF_A_WORKGROUP * self.max_workgroups());
+        let starts = (0..directions).step_by(at_once).flat_map(|first| rows.clone().step_by(height).map(move |row| (first, row)));
+        starts
+            .map(|(first, row)| Window { rows: row..rows.end.min(row + height), directions: first..directions.min(first + at_once) })
+            .collect()
+    }
+
+    /// Bytes that arrays are cut to: what a binding holds, and no more than any device streams in a tenth of a second.
+    pub(super) fn array_bytes(&self) -> usize {
+        usize::try_from(self.max_binding_bytes().min(MAX_ARRAY_BYTES)).unwrap_or(usize::MAX)
     }
 
     /// Readbacks so far.
@@ -123,7 +235,7 @@ impl Device {
     }
 
     /// A buffer of `count` zeros in single precision, at least one, for use by kernels.
-    pub(super) fn buffer(&self, label: &'static str, count: usize) -> Result<Buffer> {
+    pub(super) fn buffer(&self, label: &'static str, count: usize) -> Result<Array> {
         let bytes = 4 * count.max(4) as u64;
         if bytes > self.max_binding_bytes() {
             return Err(Error::Memory(format!(
@@ -143,15 +255,14 @@ impl Device {
             return Err(Error::Memory(format!(
                 "{}: out of memory at {bytes} bytes for {label}, after {} bytes of buffers: use fewer --samples or --columns, or --backend cpu",
                 self.info.name,
-                self.allocated.get()
+                self.allocated()
             )));
         }
-        self.allocated.set(self.allocated.get() + bytes);
-        Ok(buffer)
+        Ok(Array::new(buffer, &self.memory))
     }
 
     /// A buffer that holds `values`.
-    pub(super) fn buffer_of(&self, label: &'static str, values: &[f32]) -> Result<Buffer> {
+    pub(super) fn buffer_of(&self, label: &'static str, values: &[f32]) -> Result<Array> {
         let buffer = self.buffer(label, values.len())?;
         self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(values));
         Ok(buffer)
@@ -168,7 +279,7 @@ impl Device {
     /// operations, or what takes as long: it sizes the submissions.
     pub(super) fn dispatch<P: Pod>(
         &self,
-        kernel: Kernel,
+        kernel: impl Into<Variant>,
         params: P,
         bindings: &[(u32, &Buffer)],
         grid: [usize; 3],
@@ -185,25 +296,33 @@ impl Device {
             })?;
         }
         let mut pipelines = self.pipelines.borrow_mut();
-        let pipeline = pipelines.entry(kernel).or_insert_with(|| self.compile(kernel));
-        let dispatch = Dispatch { pipeline, params: bytemuck::bytes_of(&params), bindings, grid: extents, cost };
+        let variant = kernel.into();
+        let pipeline = pipelines.entry(variant).or_insert_with(|| self.compile(variant));
+        let dispatch = Dispatch { variant, pipeline, params: bytemuck::bytes_of(&params), bindings, grid: extents, cost };
         self.recorder.borrow_mut().dispatch(&self.device, &self.queue, dispatch)
     }
 
-    fn compile(&self, kernel: Kernel) -> ComputePipeline {
-        let assembly = kernel.assembly();
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(assembly.name), source: wgpu::ShaderSource::Wgsl(assembly.wgsl().into()) };
-        let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
-        // SAFETY: only the guard against endless loops is left out, and every loop of our shaders counts up to a bound that does not
-        // change while it runs. With the guard, drivers do not unroll the loops over register tiles.
-        let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
+    fn compile(&self, variant: Variant) -> ComputePipeline {
+        let entry_point = variant.kernel.entry_point();
+        let mut modules = self.modules.borrow_mut();
+        let module = modules.entry(variant.assembly().wgsl()).or_insert_with_key(|text| {
+            let descriptor = wgpu::ShaderModuleDescriptor { label: Some(entry_point), source: wgpu::ShaderSource::Wgsl(text.into()) };
+            let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+            // SAFETY: only the guard against endless loops is left out, and every loop of our shaders counts up to a bound that does not
+            // change while it runs. With the guard, drivers do not unroll the loops over register tiles.
+            unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
+        });
+        let compilation_options = wgpu::PipelineCompilationOptions {
+            constants: &variant.constants(),
+            // All kernels write shared memory before they read it; zeros first, from a single thread, would take longer than a tile.
+            zero_initialize_workgroup_memory: false,
+        };
         self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.entry_point()),
+            label: Some(entry_point),
             layout: None,
-            module: &module,
-            entry_point: Some(kernel.entry_point()),
-            compilation_options: wgpu::PipelineCompilationOptions { constants: &kernel.constants(self.workgroups), ..Default::default() },
+            module,
+            entry_point: Some(entry_point),
+            compilation_options,
             cache: None,
         })
     }
@@ -227,11 +346,33 @@ impl Device {
         self.fault.check()
     }
 
-    /// The first `count` numbers of `buffer`, after all recorded work: the one place where the host waits for the device.
+    /// The first `count` numbers of `buffer`, after all recorded work. A readback.
     ///
     /// # Errors
     /// [`Error::Device`] where anything has failed on the device so far.
     pub(super) fn read(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
+        self.readbacks.set(self.readbacks.get() + 1);
+        self.fetch(buffer, count)
+    }
+
+    /// The first `counts[i]` numbers of each buffer i, given to `take` one buffer after another. One readback, whatever their number.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_parts<'a>(
+        &self,
+        parts: impl Iterator<Item = (&'a Buffer, usize)>,
+        mut take: impl FnMut(usize, Vec<f32>),
+    ) -> Result<()> {
+        self.readbacks.set(self.readbacks.get() + 1);
+        for (index, (buffer, count)) in parts.enumerate() {
+            take(index, self.fetch(buffer, count)?);
+        }
+        Ok(())
+    }
+
+    /// The one place where the host waits for a result.
+    fn fetch(&self, buffer: &Buffer, count: usize) -> Result<Vec<f32>> {
         let bytes = 4 * count as u64;
         let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
@@ -241,7 +382,6 @@ impl Device {
         });
         self.recorder.borrow_mut().encoder(&self.device).copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.submit()?;
-        self.readbacks.set(self.readbacks.get() + 1);
         let (sender, receiver) = oneshot::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is dropped only where polling has failed, and then there is nobody to tell.
@@ -255,4 +395,27 @@ impl Device {
         let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
+
+    /// Waits until the device has done all recorded work.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where anything has failed on the device so far.
+    pub(super) fn wait(&self) -> Result<()> {
+        self.submit()?;
+        self.device
+            .poll(PollType::wait_indefinitely())
+            .map_err(|error| Error::Device(format!("{}: waiting failed: {}", self.info.name, one_line(&error.to_string()))))?;
+        self.recorder.borrow_mut().idle();
+        self.fault.check()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of a submission needs no 53 bits")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
+fn whole(count: f64) -> usize {
+    count as usize
 }

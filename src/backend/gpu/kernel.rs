@@ -1,11 +1,10 @@
 //! The kernels: an entry point of a shader module and the values of its overrides.
 
-use std::fmt::{self, Display};
-
 use super::shaders::{self, Assembly};
+use super::tile::Tile;
 use crate::model::{Activation, Loss};
 
-/// One compiled variant of one entry point.
+/// An entry point, with what decides which terms it computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "an entry point's documentation is the header of its shader")]
 pub enum Kernel {
@@ -29,6 +28,7 @@ pub enum Kernel {
     BasisSubtract,
     Rademacher,
     Peak,
+    Copy,
 }
 
 /// Whether a layer keeps terms of φ''.
@@ -40,34 +40,45 @@ pub enum Curve {
     Linear,
 }
 
-/// The workgroup extents that suit a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workgroups {
-    /// Lanes along the samples in `(weights) x (activations)`.
-    pub product_lanes: u32,
-    /// Lanes along the columns and along the rows in the weight products.
-    pub weights_lanes: [u32; 2],
+/// A kernel and, where it is a product, the tile that it is made of: what is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The tile of a product.
+    pub tile: Option<Tile>,
 }
 
-impl Display for Workgroups {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [x, y] = self.weights_lanes;
-        write!(f, "product 16x8 on {} lanes, weights 8x8 on {x}x{y} lanes", self.product_lanes)
+impl From<Kernel> for Variant {
+    fn from(kernel: Kernel) -> Self {
+        Self { kernel, tile: None }
     }
 }
 
-impl Workgroups {
-    /// Whole waves.
-    pub const HARDWARE: Self = Self { product_lanes: 64, weights_lanes: [8, 8] };
-    /// The eight lanes of a software driver's vectors.
-    pub const SOFTWARE: Self = Self { product_lanes: 8, weights_lanes: [8, 1] };
+impl Variant {
+    /// All kernels in all variants.
+    pub fn all() -> Vec<Self> {
+        let variants = |kernel: Kernel| match Tile::of(kernel) {
+            [] => vec![kernel.into()],
+            tiles => tiles.iter().map(|&tile| Self { kernel, tile: Some(tile) }).collect(),
+        };
+        Kernel::all().into_iter().flat_map(variants).collect()
+    }
 
-    /// Whole waves for hardware; for a software driver, the eight lanes of its vectors, so that small products still fill the cores.
-    pub fn suited_to(device_type: wgpu::DeviceType) -> Self {
-        match device_type {
-            wgpu::DeviceType::Cpu => Self::SOFTWARE,
-            _ => Self::HARDWARE,
+    /// The module.
+    pub fn assembly(self) -> Assembly {
+        shaders::assembly(self.kernel, self.tile.map(|tile| tile.form))
+    }
+
+    /// The overrides' values.
+    pub fn constants(self) -> Vec<(&'static str, f64)> {
+        let mut constants = self.tile.map_or_else(Vec::new, Tile::constants);
+        match self.kernel {
+            Kernel::Forward(activation, _) => constants.push(("ACTIVATION", activation_id(activation))),
+            Kernel::Loss(loss) | Kernel::LossOver(loss) => constants.push(("LOSS", loss_id(loss))),
+            _ => {}
         }
+        constants
     }
 }
 
@@ -93,29 +104,9 @@ impl Kernel {
             Self::BasisSubtract,
             Self::Rademacher,
             Self::Peak,
+            Self::Copy,
         ];
         forward.chain(passes).chain(losses).chain(fixed).collect()
-    }
-
-    /// The module.
-    pub fn assembly(self) -> &'static Assembly {
-        match self {
-            Self::Forward(..) => &shaders::FORWARD,
-            Self::Backward(_) => &shaders::BACKWARD,
-            Self::ForwardOver(_) => &shaders::FORWARD_OVER,
-            Self::BackwardOver(_) => &shaders::BACKWARD_OVER,
-            Self::Loss(_) | Self::LossOver(_) => &shaders::LOSS,
-            Self::Weights | Self::WeightsFirst | Self::Gradient | Self::BiasSums | Self::BiasGradient => &shaders::WEIGHTS,
-            Self::DotPartials
-            | Self::DotTotal
-            | Self::Divide
-            | Self::SubtractScaled
-            | Self::BasisPartials
-            | Self::BasisTotals
-            | Self::BasisSubtract => &shaders::KRYLOV,
-            Self::Rademacher => &shaders::PROBE,
-            Self::Peak => &shaders::PEAK,
-        }
     }
 
     /// The entry point.
@@ -146,21 +137,7 @@ impl Kernel {
             Self::BasisSubtract => "basis_subtract",
             Self::Rademacher => "rademacher",
             Self::Peak => "peak",
-        }
-    }
-
-    /// The overrides' values. Every override of the module is given, whichever entry point uses it.
-    pub fn constants(self, workgroups: Workgroups) -> Vec<(&'static str, f64)> {
-        let lanes = ("LANES", f64::from(workgroups.product_lanes));
-        match self {
-            Self::Forward(activation, _) => vec![lanes, ("ACTIVATION", activation_id(activation))],
-            Self::Backward(_) | Self::ForwardOver(_) | Self::BackwardOver(_) => vec![lanes],
-            Self::Loss(loss) | Self::LossOver(loss) => vec![("LOSS", loss_id(loss))],
-            Self::Weights | Self::WeightsFirst | Self::Gradient => {
-                let [x, y] = workgroups.weights_lanes;
-                vec![("LANES", f64::from(x)), ("LANES_Y", f64::from(y))]
-            }
-            _ => vec![],
+            Self::Copy => "copy",
         }
     }
 }

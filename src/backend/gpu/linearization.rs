@@ -1,198 +1,165 @@
-//! The passes at the point θ: what every product with the Hessian reads, computed once and kept on the device.
+//! The passes at the point θ over one segment of samples: what every product with the Hessian reads.
 
-use wgpu::Buffer;
-
+use super::array::Array;
+use super::cut::{Cut, Extents};
 use super::device::Device;
 use super::kernel::{Curve, Kernel};
-use super::space::word;
-use super::uniforms::{self, NONE};
+use super::product::{self, product_cost};
+use super::segment::Segment;
+use super::space::{GpuBlock, GpuSpace, word};
+use super::uniforms;
 use crate::curvature::Objective;
 use crate::error::Result;
-use crate::model::{LayerRange, Loss};
+use crate::krylov::VectorSpace as _;
+use crate::model::{Activation, Loss, Network};
 use crate::numeric::Real;
+
+/// The network and its loss at θ, as the kernels see them.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) layers: Vec<LayerModel>,
+    pub(super) loss: Loss,
+    /// Of one term of the loss in the mean over all samples.
+    weight: f32,
+    /// θ, one column.
+    pub(super) parameters: GpuBlock,
+}
+
+/// A layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerModel {
+    pub(super) extents: Extents,
+    activation: Activation,
+    /// Whether `bend` is kept: the layer has φ'' terms or is the last, whose kernels have one form only.
+    pub(super) curve: Curve,
+}
+
+/// The layers of `network`.
+pub(super) fn layers(network: &Network) -> Vec<LayerModel> {
+    let last = network.layers().len() - 1;
+    let layers = network.layers().iter().enumerate().map(|(index, layer)| LayerModel {
+        extents: Extents { inputs: layer.inputs, outputs: layer.outputs },
+        activation: layer.activation,
+        curve: if layer.activation.is_piecewise_linear() && index < last { Curve::Linear } else { Curve::Curved },
+    });
+    layers.collect()
+}
+
+/// What both passes leave of one segment.
+#[derive(Debug)]
+pub(super) struct Point {
+    pub(super) layers: Vec<LayerPoint>,
+    /// What the loss's second derivative needs, [outputs, padded samples].
+    pub(super) factor: Array,
+    /// The samples' shares of the loss, [padded samples].
+    pub(super) losses: Array,
+}
 
 /// One layer at θ. Arrays are [width, padded samples].
 #[derive(Debug)]
 pub(super) struct LayerPoint {
-    pub inputs: usize,
-    pub outputs: usize,
-    pub range: LayerRange,
-    /// Whether the layer keeps `bend`: it has φ'' terms or is the last, whose kernels have one form only.
-    pub curve: Curve,
     /// z = φ(a).
-    pub value: Buffer,
+    pub(super) value: Array,
     /// φ'(a).
-    pub first: Buffer,
+    pub(super) first: Array,
     /// g ⊙ φ''(a).
-    pub bend: Option<Buffer>,
+    pub(super) bend: Option<Array>,
     /// δ.
-    pub delta: Buffer,
+    pub(super) delta: Array,
 }
 
-/// The forward and backward pass at θ.
-#[derive(Debug)]
-pub(super) struct Linearization {
-    /// θ, in the space's layout of one vector.
-    pub parameters: Buffer,
-    /// z₀ = x, [inputs, padded samples].
-    pub input: Buffer,
-    pub layers: Vec<LayerPoint>,
-    pub loss: Loss,
-    /// What the loss's second derivative needs, [outputs, padded samples].
-    pub factor: Buffer,
-    /// The samples' shares of the loss, [padded samples].
-    pub losses: Buffer,
-    /// As many ones.
-    pub ones: Buffer,
-    pub samples: usize,
-    pub padded: usize,
+/// Numbers of a [`Point`] for each padded sample.
+pub(super) fn numbers_per_sample(layers: &[LayerModel]) -> usize {
+    let kept = |layer: &LayerModel| layer.extents.outputs * if layer.curve == Curve::Curved { 4 } else { 3 };
+    layers.iter().map(kept).sum::<usize>() + layers.last().map_or(0, |last| last.extents.outputs) + 1
 }
 
-/// The operations of a product of depth `depth` over `rows` × `columns` results.
-#[expect(clippy::cast_precision_loss, reason = "an estimate")]
-pub(super) fn product_cost(rows: usize, depth: usize, columns: usize) -> f64 {
-    2.0 * rows as f64 * depth as f64 * columns as f64
-}
-
-/// Rows of a workgroup's tile in common/product.wgsl.
-const TILE_ROWS: usize = 16;
-
-/// Vec4 of samples of a thread there.
-const TILE_VEC4: usize = 2;
-
-impl Linearization {
-    /// Runs both passes for `objective`, whose vectors are padded to `stride` numbers.
-    pub(super) fn new(device: &Device, objective: &Objective, stride: usize) -> Result<Self> {
-        let (network, samples) = (objective.network(), objective.samples());
-        let padded = samples.next_multiple_of(4);
-        let parameters = device.buffer("the parameters", stride)?;
-        let theta: Vec<_> = network.parameters().into_iter().map(f32::from_f64).collect();
-        device.write(&parameters, 0, &theta)?;
-        let inputs = network.inputs();
-        let input = device
-            .buffer_of("the inputs", &transposed(inputs, samples, padded, |row, column| objective.inputs().at(column * inputs + row)))?;
-        let ones = device.buffer_of("sample weights", &vec![1.0; padded])?;
-        let losses = device.buffer("losses", padded)?;
-        let factor = device.buffer("loss factors", network.outputs() * padded)?;
-        let last = network.layers().len() - 1;
-        let mut layers = Vec::with_capacity(network.layers().len());
-        for (index, (layer, range)) in network.layers().iter().zip(network.layout().layers()).enumerate() {
-            let curve = if layer.activation.is_piecewise_linear() && index < last { Curve::Linear } else { Curve::Curved };
-            let array = || device.buffer("activations", layer.outputs * padded);
-            layers.push(LayerPoint {
-                inputs: layer.inputs,
-                outputs: layer.outputs,
-                range: range.clone(),
-                curve,
-                value: array()?,
-                first: array()?,
-                bend: if curve == Curve::Curved { Some(array()?) } else { None },
-                delta: array()?,
-            });
-        }
-        let linearization = Self { parameters, input, layers, loss: objective.loss(), factor, losses, ones, samples, padded };
-        linearization.forward(device, objective, stride)?;
-        linearization.loss(device, objective)?;
-        linearization.backward(device, stride)?;
-        Ok(linearization)
+impl Point {
+    /// Room for segments of up to `padded` samples.
+    pub(super) fn new(device: &Device, layers: &[LayerModel], padded: usize) -> Result<Self> {
+        let layer = |layer: &LayerModel| {
+            let array = || device.buffer("activations", layer.extents.outputs * padded);
+            let bend = if layer.curve == Curve::Curved { Some(array()?) } else { None };
+            Ok(LayerPoint { value: array()?, first: array()?, bend, delta: array()? })
+        };
+        let outputs = layers.last().map_or(0, |last| last.extents.outputs);
+        Ok(Self {
+            layers: layers.iter().map(layer).collect::<Result<_>>()?,
+            factor: device.buffer("loss factors", outputs * padded)?,
+            losses: device.buffer("losses", padded)?,
+        })
     }
 
-    /// z of the layer below layer `index`.
-    pub(super) fn incoming(&self, index: usize) -> &Buffer {
+    /// z of the layer below layer `index`, `input` being that of the network.
+    pub(super) fn incoming<'a>(&'a self, index: usize, input: &'a Array) -> &'a Array {
         match index {
-            0 => &self.input,
+            0 => input,
             _ => &self.layers[index - 1].value,
         }
     }
+}
 
-    /// Workgroups of a product kernel for `rows` rows in `directions` directions.
-    pub(super) fn grid(&self, device: &Device, rows: usize, directions: usize) -> [usize; 3] {
-        let lanes = device.workgroups().product_lanes as usize;
-        [(self.padded / 4).div_ceil(lanes * TILE_VEC4), rows.div_ceil(TILE_ROWS), directions]
+impl Model {
+    /// Uploads θ.
+    pub(super) fn new(space: &GpuSpace, objective: &Objective) -> Result<Self> {
+        let network = objective.network();
+        let mut parameters = space.block(1)?;
+        space.upload(&network.parameters(), &mut parameters)?;
+        let weight = f32::from_f64(objective.loss().weight(objective.samples(), network.outputs()));
+        Ok(Self { layers: layers(network), loss: objective.loss(), weight, parameters })
     }
 
-    /// Parameters of a product with layer `index`'s weight as it is.
-    pub(super) fn forward_params(&self, index: usize, stride: usize) -> uniforms::Product {
-        let layer = &self.layers[index];
-        uniforms::Product {
-            rows: word(layer.outputs),
-            depth: word(layer.inputs),
-            samples4: word(self.padded / 4),
-            offset: word(layer.range.weight.start),
-            row_stride: word(layer.inputs),
-            depth_stride: 1,
-            bias_offset: layer.range.bias.as_ref().map_or(NONE, |bias| word(bias.start)),
-            block_stride: word(stride),
-            tangent_depth: if index == 0 { 0 } else { word(layer.inputs) },
-        }
-    }
-
-    /// Parameters of a product with layer `index`'s weight transposed.
-    pub(super) fn backward_params(&self, index: usize, stride: usize) -> uniforms::Product {
-        let layer = &self.layers[index];
-        uniforms::Product {
-            rows: word(layer.inputs),
-            depth: word(layer.outputs),
-            row_stride: 1,
-            depth_stride: word(layer.inputs),
-            bias_offset: NONE,
-            tangent_depth: word(layer.outputs),
-            ..self.forward_params(index, stride)
-        }
+    /// Records both passes at θ over `segment`, whose data `input` and `expected` hold.
+    pub(super) fn linearize(&self, space: &GpuSpace, segment: &Segment, input: &Array, expected: &Array, point: &Point) -> Result<()> {
+        let cut = Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 };
+        self.forward(&cut, input, point)?;
+        self.loss(&cut, segment, expected, point)?;
+        self.backward(&cut, point)
     }
 
     /// Parameters of the loss kernels.
-    pub(super) fn loss_params(&self, outputs: usize) -> uniforms::Loss {
+    pub(super) fn loss_params(&self, segment: &Segment) -> uniforms::Loss {
         uniforms::Loss {
-            outputs: word(outputs),
-            padded: word(self.padded),
-            samples: word(self.samples),
-            weight: f32::from_f64(self.loss.weight(self.samples, outputs)),
+            outputs: word(self.layers[self.layers.len() - 1].extents.outputs),
+            padded: word(segment.padded),
+            samples: word(segment.samples.len()),
+            weight: self.weight,
         }
     }
 
-    fn forward(&self, device: &Device, objective: &Objective, stride: usize) -> Result<()> {
-        for (index, (point, layer)) in self.layers.iter().zip(objective.network().layers()).enumerate() {
-            let kernel = Kernel::Forward(layer.activation, point.curve);
-            let mut bindings = vec![(1, &self.parameters), (2, self.incoming(index)), (3, &point.value), (4, &point.first)];
-            bindings.extend(point.bend.as_ref().map(|bend| (5, bend)));
-            let cost = product_cost(point.outputs, point.inputs, self.padded);
-            device.dispatch(kernel, self.forward_params(index, stride), &bindings, self.grid(device, point.outputs, 1), cost)?;
+    fn forward(&self, cut: &Cut<'_>, input: &Array, point: &Point) -> Result<()> {
+        for (index, (layer, at)) in self.layers.iter().zip(&point.layers).enumerate() {
+            for step in cut.forward(index, layer.extents, 0) {
+                let weights = &self.parameters.shards[step.shard];
+                let mut bindings = vec![(1, &**weights), (2, &**point.incoming(index, input)), (5, &*at.value), (6, &*at.first)];
+                bindings.extend(at.bend.as_deref().map(|bend| (7, bend)));
+                product::pass_with(cut.device, Kernel::Forward(layer.activation, layer.curve), step.tile, step.params, 1, &bindings)?;
+            }
         }
         Ok(())
     }
 
-    fn loss(&self, device: &Device, objective: &Objective) -> Result<()> {
-        let outputs = objective.network().outputs();
-        let expected = device
-            .buffer_of("the targets", &transposed(outputs, self.samples, self.padded, |row, column| objective.target(column, row)))?;
-        let last = &self.layers[self.layers.len() - 1];
-        let mut bindings = vec![(1, &last.value), (2, &last.first), (4, &expected), (5, &self.factor), (6, &last.delta), (7, &self.losses)];
-        bindings.extend(last.bend.as_ref().map(|bend| (3, bend)));
-        let cost = product_cost(outputs, 20, self.padded);
-        device.dispatch(Kernel::Loss(self.loss), self.loss_params(outputs), &bindings, [self.padded.div_ceil(64), 1, 1], cost)
+    fn loss(&self, cut: &Cut<'_>, segment: &Segment, expected: &Array, point: &Point) -> Result<()> {
+        let params = self.loss_params(segment);
+        let last = &point.layers[point.layers.len() - 1];
+        let outputs = [(5, &*point.factor), (6, &*last.delta), (7, &*point.losses)];
+        let mut bindings = vec![(1, &*last.value), (2, &*last.first), (4, &**expected)];
+        bindings.extend(outputs);
+        bindings.extend(last.bend.as_deref().map(|bend| (3, bend)));
+        let cost = product_cost(params.outputs as usize, 20, segment.padded);
+        cut.device.dispatch(Kernel::Loss(self.loss), params, &bindings, [segment.padded.div_ceil(64), 1, 1], cost)
     }
 
-    fn backward(&self, device: &Device, stride: usize) -> Result<()> {
+    fn backward(&self, cut: &Cut<'_>, point: &Point) -> Result<()> {
         for index in (1..self.layers.len()).rev() {
-            let (below, layer) = (&self.layers[index - 1], &self.layers[index]);
-            let mut bindings = vec![(1, &self.parameters), (2, &layer.delta), (3, &below.first), (5, &below.delta)];
-            bindings.extend(below.bend.as_ref().map(|bend| (4, bend)));
-            let cost = product_cost(layer.inputs, layer.outputs, self.padded);
-            let grid = self.grid(device, layer.inputs, 1);
-            device.dispatch(Kernel::Backward(below.curve), self.backward_params(index, stride), &bindings, grid, cost)?;
+            let (below, curve) = (&point.layers[index - 1], self.layers[index - 1].curve);
+            for step in cut.backward(index, self.layers[index].extents, false) {
+                let weights = &self.parameters.shards[step.shard];
+                let mut bindings = vec![(1, &**weights), (2, &*point.layers[index].delta), (5, &*below.first), (7, &*below.delta)];
+                bindings.extend(below.bend.as_deref().map(|bend| (6, bend)));
+                product::pass_with(cut.device, Kernel::Backward(curve), step.tile, step.params, 1, &bindings)?;
+            }
         }
         Ok(())
     }
-}
-
-/// The numbers `at(row, column)` of `rows` × `columns`, row by row, each row padded with zeros to `padded`.
-fn transposed(rows: usize, columns: usize, padded: usize, at: impl Fn(usize, usize) -> f64) -> Vec<f32> {
-    let mut values = vec![0.0; rows * padded];
-    for (row, values) in values.chunks_exact_mut(padded).enumerate() {
-        for (column, value) in values[..columns].iter_mut().enumerate() {
-            *value = f32::from_f64(at(row, column));
-        }
-    }
-    values
 }

@@ -4,18 +4,32 @@
 //! neighbouring vec4, and W and Wᵀ differ by strides alone. Everything that a solver touches stays on the device.
 
 mod adapter;
+mod array;
+mod basis;
+mod cut;
 mod device;
 mod kernel;
 mod linearization;
 mod operator;
 mod peak;
+mod product;
 mod recorder;
+mod schedule;
+mod segment;
 pub mod shaders;
+mod shards;
 mod space;
+mod tile;
+mod tile_cache;
+mod tiles;
+mod tuner;
 pub mod uniforms;
 
 pub use adapter::{AdapterInfo, Software, adapters};
-pub use device::Device;
-pub use kernel::{Curve, Kernel, Workgroups};
+pub use basis::GpuBasis;
+pub use device::{Ceilings, Device};
+pub use kernel::{Curve, Kernel, Variant};
 pub use operator::Gpu;
-pub use space::{GpuBasis, GpuBlock, GpuScalars, GpuSpace};
+pub use space::{GpuBlock, GpuScalars, GpuSpace};
+pub use tile::{Form, Tile};
+pub use tuner::Tune;

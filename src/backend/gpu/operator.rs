@@ -1,37 +1,42 @@
-//! Products with the Hessian: tangent passes forward and backward over the cached linearization, and the weight products.
+//! Products with the Hessian: tangent passes forward and backward over the linearization, and the weight products, segment by segment.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use wgpu::Buffer;
-
 use super::adapter::driver;
+use super::array::Array;
+use super::cut::Cut;
 use super::device::Device;
 use super::kernel::Kernel;
-use super::linearization::{Linearization, product_cost};
+use super::linearization::{Model, Point};
 use super::peak;
-use super::space::{GpuBlock, GpuScalars, GpuSpace, word};
-use super::uniforms::{self, NONE};
-use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
+use super::product::{self, product_cost};
+use super::schedule::{self, Held};
+use super::segment::Segment;
+use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
+use super::uniforms::Krylov;
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, MemoryPlan, Objective, Schedule};
 use crate::error::Result;
 use crate::krylov::{LinearOperator, Slot};
 use crate::numeric::{Precision, Real};
-
-/// Columns and rows of a thread's tile in weights.wgsl.
-const WEIGHTS_TILE: usize = 8;
 
 /// The Hessian of an objective on a GPU, in single precision.
 #[derive(Debug)]
 pub struct Gpu {
     space: GpuSpace,
-    point: Linearization,
+    model: Model,
+    held: Held,
     schedule: Schedule,
-    weight_decay: f64,
+    weight_decay: f32,
     /// (λ/2)·‖θ‖².
     penalty: f64,
+    /// As many ones as the longest segment has samples.
+    ones: Array,
     tangents: RefCell<Tangents>,
     products: Cell<u64>,
     bytes: u64,
+    column_bytes: usize,
+    max_columns: usize,
 }
 
 /// Arrays of the tangent passes, [b, width, padded samples] for every layer.
@@ -39,9 +44,20 @@ pub struct Gpu {
 struct Tangents {
     columns: usize,
     /// R z.
-    values: Vec<Buffer>,
+    values: Vec<Array>,
     /// R s on the way forward, R δ on the way back.
-    deltas: Vec<Buffer>,
+    deltas: Vec<Array>,
+}
+
+/// What the passes over one segment read and write.
+struct Passes<'a> {
+    cut: Cut<'a>,
+    segment: &'a Segment,
+    input: &'a Array,
+    point: &'a Point,
+    tangents: &'a Tangents,
+    /// Whether the result holds the sums over earlier segments.
+    accumulate: bool,
 }
 
 impl Gpu {
@@ -50,32 +66,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Memory`](crate::error::Error::Memory) where it does not.
     pub fn plan(objective: &Objective, curvature: Curvature, device: &Rc<Device>, demand: &Demand) -> Result<MemoryPlan> {
-        let demand = Demand { mode: Some(Mode::Cached), ..*demand };
-        let space = GpuSpace::new(Rc::clone(device), objective.dim());
-        let capacity = Capacity {
-            samples: objective.samples(),
-            vector_bytes: 4 * space.stride() as u64,
-            micro_batch: objective.samples(),
-            max_columns: usize::MAX,
-        };
-        MemoryPlan::choose(&demand, &capacity, |schedule| Self::footprint(objective, curvature, space.stride(), schedule))
-    }
-
-    /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate.
-    fn footprint(objective: &Objective, curvature: Curvature, stride: usize, schedule: Schedule) -> Footprint {
-        let _ = curvature;
-        let (network, padded) = (objective.network(), schedule.micro_batch.next_multiple_of(4));
-        let layers = network.layers();
-        let curved = |index: usize| index + 1 == layers.len() || !layers[index].activation.is_piecewise_linear();
-        let kept: usize = layers.iter().enumerate().map(|(index, layer)| layer.outputs * (3 + usize::from(curved(index)))).sum();
-        let outputs: usize = layers.iter().map(|layer| layer.outputs).sum();
-        let bytes = |numbers: usize| 4 * numbers as u64;
-        Footprint::default()
-            .with("parameters", bytes(stride), 0)
-            .with("data", bytes(network.inputs() * padded), 0)
-            .with("linearization", bytes(kept * padded), 0)
-            .with("loss", bytes((network.outputs() + 2) * padded), 0)
-            .with("tangents", 0, bytes(2 * outputs * padded))
+        schedule::plan(objective, curvature, device, demand)
     }
 
     /// Uploads `objective` to `device` and computes its linearization. Operators on one device share its compiled kernels.
@@ -91,17 +82,25 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_schedule(objective: &Objective, curvature: Curvature, device: &Rc<Device>, schedule: Schedule) -> Result<Self> {
-        let _ = curvature;
+        curvature.check_is_hessian("gpu")?;
         let before = device.allocated();
-        let space = GpuSpace::new(Rc::clone(device), objective.dim());
-        let point = Linearization::new(device, objective, space.stride())?;
-        let squares: f64 = objective.network().parameters().iter().map(|x| x * x).sum();
+        let network = objective.network();
+        let space = GpuSpace::new(Rc::clone(device), Rc::new(schedule::shards(network, device)?));
+        let model = Model::new(&space, objective)?;
+        let held = Held::new(&space, &model, objective, schedule)?;
+        let longest = held.segments[0].padded;
+        let ones = device.buffer_of("sample weights", &vec![1.0; longest])?;
+        let squares: f64 = network.parameters().iter().map(|x| x * x).sum();
         Ok(Self {
+            column_bytes: schedule::column_bytes(network, longest),
+            max_columns: schedule::max_columns(network, device, space.shards(), longest),
             space,
-            point,
+            model,
+            held,
             schedule,
-            weight_decay: objective.weight_decay(),
+            weight_decay: f32::from_f64(objective.weight_decay()),
             penalty: 0.5 * objective.weight_decay() * squares,
+            ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
             bytes: device.allocated() - before,
@@ -119,107 +118,102 @@ impl Gpu {
             return Ok(());
         }
         *tangents = Tangents::default();
-        let array = |outputs: usize| self.device().buffer("tangent activations", columns * outputs * self.point.padded);
-        for layer in &self.point.layers {
-            tangents.values.push(array(layer.outputs)?);
-            tangents.deltas.push(array(layer.outputs)?);
+        let array = |outputs: usize| self.device().buffer("tangent activations", columns * outputs * self.held.segments[0].padded);
+        for layer in &self.model.layers {
+            tangents.values.push(array(layer.extents.outputs)?);
+            tangents.deltas.push(array(layer.extents.outputs)?);
         }
         tangents.columns = columns;
         Ok(())
     }
 
     /// R z and R s, layer by layer, then R δ of the last layer.
-    fn forward(&self, vector: &GpuBlock, tangents: &Tangents) -> Result<()> {
-        let (point, columns) = (&self.point, vector.columns);
-        for (index, layer) in point.layers.iter().enumerate() {
-            let params = point.forward_params(index, self.space.stride());
-            let below = if index == 0 { &point.input } else { &tangents.values[index - 1] };
-            let mut bindings = vec![
-                (1, &point.parameters),
-                (2, point.incoming(index)),
-                (3, &vector.buffer),
-                (4, below),
-                (5, &layer.first),
-                (7, &tangents.values[index]),
-            ];
-            if let Some(bend) = &layer.bend {
-                bindings.extend([(6, bend), (8, &tangents.deltas[index])]);
+    fn forward(&self, passes: &Passes<'_>, vector: &GpuBlock) -> Result<()> {
+        let &Passes { ref cut, segment, input, point, tangents, .. } = passes;
+        for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
+            // The data have no tangent: what is bound in its place is not read.
+            let (below, depth) = if index == 0 { (input, 0) } else { (&tangents.values[index - 1], layer.extents.inputs) };
+            for step in cut.forward(index, layer.extents, depth) {
+                let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
+                let read = [(1, &**weights), (2, &**point.incoming(index, input)), (3, &**vector), (4, &**below), (5, &*at.first)];
+                let mut bindings = Vec::from(read);
+                bindings.push((7, &*tangents.values[index]));
+                if let Some(bend) = &at.bend {
+                    bindings.extend([(6, &**bend), (8, &*tangents.deltas[index])]);
+                }
+                product::pass_with(cut.device, Kernel::ForwardOver(layer.curve), step.tile, step.params, step.directions, &bindings)?;
             }
-            let cost = product_cost(layer.outputs, layer.inputs + params.tangent_depth as usize, columns * point.padded);
-            let grid = point.grid(self.device(), layer.outputs, columns);
-            self.device().dispatch(Kernel::ForwardOver(layer.curve), params, &bindings, grid, cost)?;
         }
-        let last = point.layers.len() - 1;
-        let outputs = point.layers[last].outputs;
-        let bindings = [(2, &point.layers[last].first), (5, &point.factor), (8, &tangents.values[last]), (9, &tangents.deltas[last])];
-        let cost = product_cost(outputs, 10, columns * point.padded);
-        let grid = [point.padded.div_ceil(64), 1, columns];
-        self.device().dispatch(Kernel::LossOver(point.loss), point.loss_params(outputs), &bindings, grid, cost)
+        let (last, params) = (point.layers.len() - 1, self.model.loss_params(segment));
+        let read = [(2, &*point.layers[last].first), (5, &*point.factor), (8, &*tangents.values[last])];
+        let bindings = [&read[..], &[(9, &*tangents.deltas[last])]].concat();
+        let cost = product_cost(params.outputs as usize, 10, cut.directions * segment.padded);
+        let grid = [segment.padded.div_ceil(64), 1, cut.directions];
+        cut.device.dispatch(Kernel::LossOver(self.model.loss), params, &bindings, grid, cost)
     }
 
     /// R δ, layer by layer, and each layer's part of the product.
-    fn backward(&self, vector: &GpuBlock, result: &GpuBlock, tangents: &Tangents) -> Result<()> {
-        let (point, columns) = (&self.point, vector.columns);
-        for (index, layer) in point.layers.iter().enumerate().rev() {
-            self.weights(index, vector, result, tangents)?;
+    fn backward(&self, passes: &Passes<'_>, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
+        let &Passes { ref cut, point, tangents, .. } = passes;
+        for (index, layer) in self.model.layers.iter().enumerate().rev() {
+            self.weights(passes, index, vector, result)?;
             if index == 0 {
                 break;
             }
-            let below = &point.layers[index - 1];
-            let bindings = [
-                (1, &point.parameters),
-                (2, &layer.delta),
-                (3, &vector.buffer),
-                (4, &tangents.deltas[index]),
-                (5, &below.first),
-                (6, &tangents.deltas[index - 1]),
-            ];
-            let params = point.backward_params(index, self.space.stride());
-            let cost = product_cost(layer.inputs, 2 * layer.outputs, columns * point.padded);
-            let grid = point.grid(self.device(), layer.inputs, columns);
-            self.device().dispatch(Kernel::BackwardOver(below.curve), params, &bindings, grid, cost)?;
+            let (below, curve) = (&point.layers[index - 1], self.model.layers[index - 1].curve);
+            for step in cut.backward(index, layer.extents, true) {
+                let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
+                let bindings = [
+                    (1, &**weights),
+                    (2, &*point.layers[index].delta),
+                    (3, &**vector),
+                    (4, &*tangents.deltas[index]),
+                    (5, &*below.first),
+                    (6, &*tangents.deltas[index - 1]),
+                ];
+                product::pass_with(cut.device, Kernel::BackwardOver(curve), step.tile, step.params, step.directions, &bindings)?;
+            }
         }
         Ok(())
     }
 
     /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias.
-    fn weights(&self, index: usize, vector: &GpuBlock, result: &GpuBlock, tangents: &Tangents) -> Result<()> {
-        let (point, layer) = (&self.point, &self.point.layers[index]);
-        let params = self.weights_params(index);
-        let mut bindings = vec![(1, &tangents.deltas[index]), (2, point.incoming(index)), (5, &vector.buffer), (6, &result.buffer)];
-        let mut kernel = Kernel::WeightsFirst;
-        if index > 0 {
-            kernel = Kernel::Weights;
-            bindings.extend([(3, &layer.delta), (4, &tangents.values[index - 1])]);
+    fn weights(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
+        let &Passes { ref cut, input, point, tangents, accumulate, .. } = passes;
+        let extents = self.model.layers[index].extents;
+        let (kernel, terms) = if index == 0 { (Kernel::WeightsFirst, 1) } else { (Kernel::Weights, 2) };
+        for step in cut.weights(index, extents, terms, self.weight_decay, accumulate) {
+            let (vector, result) = (&vector.shards[step.shard], &result.shards[step.shard]);
+            let mut bindings = vec![(1, &*tangents.deltas[index]), (2, &**point.incoming(index, input)), (5, &**vector), (6, &**result)];
+            if index > 0 {
+                bindings.extend([(3, &*point.layers[index].delta), (4, &*tangents.values[index - 1])]);
+            }
+            product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
         }
-        let terms = if index == 0 { 1 } else { 2 };
-        let cost = product_cost(layer.outputs, layer.inputs, terms * vector.columns * point.padded);
-        self.device().dispatch(kernel, params, &bindings, self.weights_grid(index, vector.columns), cost)?;
-        if layer.range.bias.is_some() {
-            let bindings = [(1, &tangents.deltas[index]), (5, &vector.buffer), (6, &result.buffer)];
-            let cost = product_cost(layer.outputs, 4, vector.columns * point.padded);
-            self.device().dispatch(Kernel::BiasSums, params, &bindings, [layer.outputs, 1, vector.columns], cost)?;
+        for (shard, params) in cut.biases(index, extents, self.weight_decay, accumulate) {
+            let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[shard]), (6, &*result.shards[shard])];
+            product::bias(cut.device, Kernel::BiasSums, params, cut.directions, &bindings)?;
         }
         Ok(())
     }
 
-    fn weights_params(&self, index: usize) -> uniforms::Weights {
-        let layer = &self.point.layers[index];
-        uniforms::Weights {
-            rows: word(layer.outputs),
-            columns: word(layer.inputs),
-            samples4: word(self.point.padded / 4),
-            offset: word(layer.range.weight.start),
-            bias_offset: layer.range.bias.as_ref().map_or(NONE, |bias| word(bias.start)),
-            block_stride: word(self.space.stride()),
-            decay: f32::from_f64(self.weight_decay),
+    /// Adds a segment's part to the gradient.
+    fn gradient(&self, cut: &Cut<'_>, input: &Array, point: &Point, accumulate: bool, gradient: &GpuBlock) -> Result<()> {
+        for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
+            let arrays = |shard: usize| [(5, &*self.model.parameters.shards[shard]), (6, &*gradient.shards[shard]), (3, &*at.delta)];
+            for step in cut.weights(index, layer.extents, 1, self.weight_decay, accumulate) {
+                let bindings = [&arrays(step.shard)[..], &[(2, &**point.incoming(index, input))]].concat();
+                product::weights_with(cut.device, Kernel::Gradient, step.tile, step.params, 1, &bindings)?;
+            }
+            for (shard, params) in cut.biases(index, layer.extents, self.weight_decay, accumulate) {
+                product::bias(cut.device, Kernel::BiasGradient, params, 1, &arrays(shard))?;
+            }
         }
+        Ok(())
     }
 
-    fn weights_grid(&self, index: usize, directions: usize) -> [usize; 3] {
-        let layer = &self.point.layers[index];
-        let [x, y] = self.device().workgroups().weights_lanes.map(|lanes| lanes as usize * WEIGHTS_TILE);
-        [layer.inputs.div_ceil(x), layer.outputs.div_ceil(y), directions]
+    fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
+        Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions }
     }
 }
 
@@ -234,8 +228,13 @@ impl LinearOperator for Gpu {
         assert_eq!(x.columns, y.columns, "operands of equal width");
         self.grow(x.columns)?;
         let tangents = self.tangents.borrow();
-        self.forward(x, &tangents)?;
-        self.backward(x, y, &tangents)?;
+        for (index, segment) in self.held.segments.iter().enumerate() {
+            let (input, point) = self.held.at(&self.space, &self.model, index)?;
+            let cut = self.cut(segment, x.columns);
+            let passes = Passes { cut, segment, input, point, tangents: &tangents, accumulate: index > 0 };
+            self.forward(&passes, x)?;
+            self.backward(&passes, x, y)?;
+        }
         self.products.set(self.products.get() + x.columns as u64);
         Ok(())
     }
@@ -243,20 +242,20 @@ impl LinearOperator for Gpu {
 
 impl CurvatureOperator for Gpu {
     fn loss_and_gradient(&self, gradient: &mut GpuBlock, s: &mut GpuScalars, loss: Slot) -> Result<()> {
-        let point = &self.point;
-        self.space.sum(point.padded / 4, &point.losses, &point.ones, self.penalty, s, loss)?;
-        for (index, layer) in point.layers.iter().enumerate() {
-            let params = self.weights_params(index);
-            let bindings = [(2, point.incoming(index)), (3, &layer.delta), (5, &point.parameters), (6, &gradient.buffer)];
-            let cost = product_cost(layer.outputs, layer.inputs, point.padded);
-            self.device().dispatch(Kernel::Gradient, params, &bindings, self.weights_grid(index, 1), cost)?;
-            if layer.range.bias.is_some() {
-                let bindings = [(3, &layer.delta), (5, &point.parameters), (6, &gradient.buffer)];
-                let cost = product_cost(layer.outputs, 4, point.padded);
-                self.device().dispatch(Kernel::BiasGradient, params, &bindings, [layer.outputs, 1, 1], cost)?;
-            }
+        let groups_of = |segment: &Segment| groups(segment.padded / 4);
+        let all_groups = self.held.segments.iter().map(groups_of).sum();
+        let partials = self.space.partials(all_groups)?;
+        let mut params = Krylov { columns: 1, all_groups: word(all_groups), ..Krylov::default() };
+        for (index, segment) in self.held.segments.iter().enumerate() {
+            let (input, point) = self.held.at(&self.space, &self.model, index)?;
+            params.stride4 = word(segment.padded / 4);
+            params.groups = word(groups_of(segment));
+            self.space.partial_sum(params, &point.losses, &self.ones, &partials)?;
+            params.first_group += params.groups;
+            self.gradient(&self.cut(segment, 1), input, point, index > 0, gradient)?;
         }
-        Ok(())
+        let total = Krylov { slot: word(loss.0), constant: f32::from_f64(self.penalty), ..params };
+        self.space.total(total, &partials, s)
     }
 
     fn products(&self) -> u64 {
@@ -268,14 +267,11 @@ impl CurvatureOperator for Gpu {
     }
 
     fn column_bytes(&self) -> usize {
-        let outputs: usize = self.point.layers.iter().map(|layer| layer.outputs).sum();
-        2 * 4 * outputs * self.point.padded
+        self.column_bytes
     }
 
     fn max_columns(&self) -> usize {
-        let activations = self.point.layers.iter().map(|layer| layer.outputs * self.point.padded).max().unwrap_or(0);
-        let largest = 4 * activations.max(self.space.stride());
-        usize::try_from(self.device().max_binding_bytes()).unwrap_or(usize::MAX) / largest
+        self.max_columns
     }
 
     fn peak_gflops(&self) -> Result<Option<f64>> {
@@ -291,7 +287,7 @@ impl CurvatureOperator for Gpu {
             precision: Precision::F32,
             threads: 1,
             linearization: self.schedule,
-            variants: Some(self.device().workgroups().to_string()),
+            variants: Some(self.device().tiles().to_string()),
         }
     }
 }

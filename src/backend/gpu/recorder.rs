@@ -4,21 +4,31 @@
 //! reaches the target. So thousands of small kernels cost one submission, yet no submission runs long enough for a watchdog to
 //! kill it or for a desktop to freeze. At most two submissions are under way: recording the next one waits for the last but one,
 //! which also measures the device's speed. Nothing that is computed depends on this timing.
+//!
+//! Parameters and bind groups are made once: the same kernel on the same buffers with the same parameters finds them again.
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use wgpu::{
-    BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferBinding, BufferUsages, CommandEncoder, ComputePass,
+    BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferBinding, BufferUsages, CommandEncoder, ComputePass,
     ComputePipeline, PollType, SubmissionIndex,
 };
 
+use super::array::Memory;
+use super::kernel::Variant;
 use crate::error::{Error, Result};
 
 /// What a submission should take.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// Speed that is assumed before the first measurement, operations a second: low, so that the first submissions are short.
-const FIRST_RATE: f64 = 5e9;
+/// Speed that is assumed before the first measurement, operations a second, and the least that is ever assumed: low, so that the first
+/// submissions are short, but not so low that dispatches become too small to be efficient, which would look like a slower device still.
+const FIRST_RATE: f64 = 2e9;
+
+/// What is left of the assumed speed after a submission that was slower: the host may have been busy, or the driver compiling.
+const DECAY: f64 = 0.9;
 
 /// What recording and starting any dispatch costs, in operations.
 const DISPATCH_COST: f64 = 2e5;
@@ -26,12 +36,19 @@ const DISPATCH_COST: f64 = 2e5;
 /// Bytes between the parameters of two dispatches: the largest alignment that WebGPU allows a device to ask for.
 const PARAMS_STRIDE: usize = 256;
 
-/// Dispatches whose parameters fit into one submission.
-const PARAMS_CAPACITY: usize = 512;
+/// Parameters in one buffer.
+const PARAMS_PER_PAGE: usize = 64;
+
+/// Dispatches of one submission: bounds what a driver has to hold.
+const MAX_DISPATCHES: usize = 512;
+
+/// Bind groups that are kept; beyond that all are made anew, which costs little and keeps a long job's memory bounded.
+const MAX_GROUPS: usize = 1 << 14;
 
 /// One run of a kernel.
 #[derive(Debug)]
 pub(super) struct Dispatch<'a> {
+    pub(super) variant: Variant,
     pub(super) pipeline: &'a ComputePipeline,
     pub(super) params: &'a [u8],
     pub(super) bindings: &'a [(u32, &'a Buffer)],
@@ -39,13 +56,27 @@ pub(super) struct Dispatch<'a> {
     pub(super) cost: f64,
 }
 
+/// What makes two dispatches use one bind group.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct GroupKey {
+    variant: Variant,
+    params: Vec<u8>,
+    bindings: Vec<(u32, Buffer)>,
+}
+
 /// The work that waits to be submitted, and the speed of the work that was.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    params: Buffer,
-    staged: Vec<u8>,
+    memory: Rc<Memory>,
+    pages: Vec<Buffer>,
+    /// Where each set of parameters is, counted through the pages.
+    params: HashMap<Vec<u8>, usize>,
+    groups: HashMap<GroupKey, BindGroup>,
+    /// [`Memory::dropped`] when the groups were made.
+    dropped: u64,
     encoder: Option<CommandEncoder>,
     pass: Option<ComputePass<'static>>,
+    dispatches: usize,
     cost: f64,
     rate: f64,
     in_flight: Option<InFlight>,
@@ -59,41 +90,90 @@ struct InFlight {
 }
 
 impl Recorder {
-    pub(super) fn new(device: &wgpu::Device) -> Self {
-        let params = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("parameters"),
-            size: (PARAMS_STRIDE * PARAMS_CAPACITY) as u64,
-            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        Self { params, staged: Vec::new(), encoder: None, pass: None, cost: 0.0, rate: FIRST_RATE, in_flight: None }
+    /// A recorder for arrays that `memory` counts.
+    pub(super) fn new(memory: Rc<Memory>) -> Self {
+        Self {
+            memory,
+            pages: Vec::new(),
+            params: HashMap::new(),
+            groups: HashMap::new(),
+            dropped: 0,
+            encoder: None,
+            pass: None,
+            dispatches: 0,
+            cost: 0.0,
+            rate: FIRST_RATE,
+            in_flight: None,
+        }
+    }
+
+    /// Operations that one dispatch may have: half a submission, so that a kernel of half the usual speed is still on time.
+    pub(super) fn most(&self) -> f64 {
+        0.5 * self.rate * TARGET.as_secs_f64()
     }
 
     /// Records `dispatch`, submitting what was recorded before where the target is reached.
     pub(super) fn dispatch(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, dispatch: Dispatch<'_>) -> Result<()> {
         let cost = dispatch.cost + DISPATCH_COST;
-        let full = self.staged.len() == PARAMS_STRIDE * PARAMS_CAPACITY;
-        if full || (self.cost > 0.0 && self.cost + cost > self.rate * TARGET.as_secs_f64()) {
+        let reached = self.cost > 0.0 && self.cost + cost > self.rate * TARGET.as_secs_f64();
+        if reached || self.dispatches >= MAX_DISPATCHES {
             self.submit(device, queue)?;
         }
-        let offset = self.staged.len();
-        self.staged.extend_from_slice(dispatch.params);
-        self.staged.resize(offset + PARAMS_STRIDE, 0);
-        let params =
-            BufferBinding { buffer: &self.params, offset: offset as u64, size: std::num::NonZeroU64::new(dispatch.params.len() as u64) };
+        let group = self.group(device, queue, &dispatch);
+        let pass = self.pass(device);
+        pass.set_pipeline(dispatch.pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        let [x, y, z] = dispatch.grid;
+        pass.dispatch_workgroups(x, y, z);
+        self.dispatches += 1;
+        self.cost += cost;
+        Ok(())
+    }
+
+    /// The dispatch's bind group. Groups hold on to their buffers, so all are let go when any array has ceased to exist.
+    fn group(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, dispatch: &Dispatch<'_>) -> BindGroup {
+        if self.dropped != self.memory.dropped() || self.groups.len() >= MAX_GROUPS {
+            self.groups.clear();
+            self.dropped = self.memory.dropped();
+        }
+        let bindings = dispatch.bindings.iter().map(|&(binding, buffer)| (binding, buffer.clone())).collect();
+        let key = GroupKey { variant: dispatch.variant, params: dispatch.params.to_vec(), bindings };
+        if let Some(group) = self.groups.get(&key) {
+            return group.clone();
+        }
+        let at = self.params_at(device, queue, dispatch.params);
+        let params = BufferBinding {
+            buffer: &self.pages[at / PARAMS_PER_PAGE],
+            offset: (at % PARAMS_PER_PAGE * PARAMS_STRIDE) as u64,
+            size: std::num::NonZeroU64::new(dispatch.params.len() as u64),
+        };
         let mut entries = vec![BindGroupEntry { binding: 0, resource: BindingResource::Buffer(params) }];
         let bound =
             dispatch.bindings.iter().map(|(binding, buffer)| BindGroupEntry { binding: *binding, resource: buffer.as_entire_binding() });
         entries.extend(bound);
         let layout = dispatch.pipeline.get_bind_group_layout(0);
         let group = device.create_bind_group(&BindGroupDescriptor { label: None, layout: &layout, entries: &entries });
-        let pass = self.pass(device);
-        pass.set_pipeline(dispatch.pipeline);
-        pass.set_bind_group(0, &group, &[]);
-        let [x, y, z] = dispatch.grid;
-        pass.dispatch_workgroups(x, y, z);
-        self.cost += cost;
-        Ok(())
+        self.groups.insert(key, group.clone());
+        group
+    }
+
+    /// Where `params` are. They are written once and never change, so that no submission can see those of another.
+    fn params_at(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, params: &[u8]) -> usize {
+        if let Some(&at) = self.params.get(params) {
+            return at;
+        }
+        let at = self.params.len();
+        if at == self.pages.len() * PARAMS_PER_PAGE {
+            self.pages.push(device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("parameters"),
+                size: (PARAMS_STRIDE * PARAMS_PER_PAGE) as u64,
+                usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }));
+        }
+        queue.write_buffer(&self.pages[at / PARAMS_PER_PAGE], (at % PARAMS_PER_PAGE * PARAMS_STRIDE) as u64, params);
+        self.params.insert(params.to_vec(), at);
+        at
     }
 
     fn pass(&mut self, device: &wgpu::Device) -> &mut ComputePass<'static> {
@@ -112,8 +192,7 @@ impl Recorder {
     pub(super) fn submit(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<()> {
         self.pass = None;
         let Some(encoder) = self.encoder.take() else { return Ok(()) };
-        queue.write_buffer(&self.params, 0, &self.staged);
-        self.staged.clear();
+        self.dispatches = 0;
         let index = queue.submit([encoder.finish()]);
         let submitted = InFlight { index, since: Instant::now(), cost: std::mem::take(&mut self.cost) };
         if let Some(previous) = self.in_flight.replace(submitted) {
@@ -138,8 +217,8 @@ impl Recorder {
     fn measure(&mut self, ended: &InFlight) -> Instant {
         let now = Instant::now();
         let seconds = now.duration_since(ended.since).as_secs_f64().max(1e-6);
-        // Halfway to the new measurement: one slow submission does not make the next ones tiny.
-        self.rate = 0.5 * (self.rate + ended.cost / seconds);
+        // A submission cannot end before it is done, but it can be noticed late: the fastest of the last ones counts.
+        self.rate = (ended.cost / seconds).max(DECAY * self.rate).max(FIRST_RATE);
         now
     }
 }

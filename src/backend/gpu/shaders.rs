@@ -1,7 +1,10 @@
 //! Every shader module, as the list of the files that it is made of.
 //!
-//! A module's text is its files joined one after another, with no substitution: each file stays readable and checkable WGSL, and
-//! variants are entry points or pipeline overrides. [`ALL`] is the one list; tests parse, validate and translate all of it.
+//! A module's text is its files joined one after another, with no substitution: each file stays readable WGSL, and variants are entry
+//! points, pipeline overrides, or the tile that a product is made of. Tests parse, validate and translate all modules.
+
+use super::kernel::Kernel;
+use super::tile::Form;
 
 /// A file of the folder `shaders/`.
 #[derive(Debug)]
@@ -13,14 +16,14 @@ pub struct Source {
 }
 
 /// A shader module: files, joined in this order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Assembly {
-    /// The name of the module.
-    pub name: &'static str,
-    /// Its files.
-    pub sources: &'static [Source],
+    /// Its files; the last one has the entry points.
+    pub sources: Vec<&'static Source>,
     /// Its entry points.
     pub entry_points: &'static [&'static str],
+    /// Whether it needs subgroups.
+    pub subgroups: bool,
 }
 
 impl Assembly {
@@ -28,65 +31,97 @@ impl Assembly {
     pub fn wgsl(&self) -> String {
         self.sources.iter().map(|source| source.text).collect::<Vec<_>>().join("\n")
     }
+
+    /// The file of its entry points, for people.
+    pub fn name(&self) -> &'static str {
+        self.sources.last().map_or("", |source| source.path)
+    }
 }
 
-macro_rules! source {
-    ($path:literal) => {
-        Source { path: $path, text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)) }
+macro_rules! sources {
+    ($($name:ident = $path:literal;)*) => {
+        $(static $name: Source =
+            Source { path: $path, text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)) };)*
     };
 }
 
-/// Forward pass at θ.
-pub const FORWARD: Assembly = Assembly {
-    name: "forward",
-    sources: &[source!("common/product.wgsl"), source!("common/activation.wgsl"), source!("forward.wgsl")],
-    entry_points: &["forward", "forward_linear"],
-};
+sources! {
+    TILE = "common/tile.wgsl";
+    PRODUCT = "common/product.wgsl";
+    WEIGHT_PRODUCT = "common/weights.wgsl";
+    SHARED = "common/shared.wgsl";
+    REDUCE = "common/reduce.wgsl";
+    ACTIVATION = "common/activation.wgsl";
+    DIRECT_8X4 = "tiles/direct_8x4.wgsl";
+    DIRECT_16X8 = "tiles/direct_16x8.wgsl";
+    DIRECT_32X16 = "tiles/direct_32x16.wgsl";
+    SUBGROUP_16X8 = "tiles/subgroup_16x8.wgsl";
+    SHARED_4X4 = "tiles/shared_4x4.wgsl";
+    SHARED_8X8 = "tiles/shared_8x8.wgsl";
+    FILL_PASS = "tiles/fill_pass.wgsl";
+    FILL_WEIGHTS = "tiles/fill_weights.wgsl";
+    WEIGHTS_DOTS_8X8 = "tiles/weights_dots_8x8.wgsl";
+    WEIGHTS_SPLIT_4X4 = "tiles/weights_split_4x4.wgsl";
+    FORWARD = "forward.wgsl";
+    BACKWARD = "backward.wgsl";
+    FORWARD_OVER = "forward_over.wgsl";
+    BACKWARD_OVER = "backward_over.wgsl";
+    WEIGHTS = "weights.wgsl";
+    BIAS = "bias.wgsl";
+    LOSS = "loss.wgsl";
+    KRYLOV = "krylov.wgsl";
+    PROBE = "probe.wgsl";
+    PEAK = "peak.wgsl";
+}
 
-/// Backward pass at θ.
-pub const BACKWARD: Assembly = Assembly {
-    name: "backward",
-    sources: &[source!("common/product.wgsl"), source!("backward.wgsl")],
-    entry_points: &["backward", "backward_linear"],
-};
+/// The module of `kernel`, a product by way of `form`.
+///
+/// # Panics
+/// Where `kernel` is a product and no form is given.
+pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
+    let fixed = |sources: &[&'static Source], entry_points| Assembly { sources: sources.to_vec(), entry_points, subgroups: false };
+    match kernel {
+        Kernel::Forward(..) => pass(form, &[&ACTIVATION, &FORWARD], &["forward", "forward_linear"]),
+        Kernel::Backward(_) => pass(form, &[&BACKWARD], &["backward", "backward_linear"]),
+        Kernel::ForwardOver(_) => pass(form, &[&FORWARD_OVER], &["forward_over", "forward_over_linear"]),
+        Kernel::BackwardOver(_) => pass(form, &[&BACKWARD_OVER], &["backward_over", "backward_over_linear"]),
+        Kernel::Weights | Kernel::WeightsFirst | Kernel::Gradient => {
+            let tile: &[&Source] = match form.expect("a product has a tile") {
+                Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_WEIGHTS],
+                Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_WEIGHTS],
+                Form::Split4x4 => &[&WEIGHTS_SPLIT_4X4],
+                _ => &[&WEIGHTS_DOTS_8X8],
+            };
+            let sources = [&[&TILE, &WEIGHT_PRODUCT], tile, &[&WEIGHTS]].concat();
+            Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: false }
+        }
+        Kernel::BiasSums | Kernel::BiasGradient => fixed(&[&REDUCE, &WEIGHT_PRODUCT, &BIAS], &["bias_sums", "bias_gradient"]),
+        Kernel::Loss(_) | Kernel::LossOver(_) => fixed(&[&ACTIVATION, &LOSS], &["loss", "loss_over"]),
+        Kernel::DotPartials
+        | Kernel::DotTotal
+        | Kernel::Divide
+        | Kernel::SubtractScaled
+        | Kernel::BasisPartials
+        | Kernel::BasisTotals
+        | Kernel::BasisSubtract => fixed(
+            &[&REDUCE, &KRYLOV],
+            &["dot_partials", "dot_total", "divide", "subtract_scaled", "basis_partials", "basis_totals", "basis_subtract"],
+        ),
+        Kernel::Rademacher => fixed(&[&PROBE], &["rademacher"]),
+        Kernel::Peak | Kernel::Copy => fixed(&[&PEAK], &["peak", "copy"]),
+    }
+}
 
-/// Tangent forward pass.
-pub const FORWARD_OVER: Assembly = Assembly {
-    name: "forward_over",
-    sources: &[source!("common/product.wgsl"), source!("common/tangent_product.wgsl"), source!("forward_over.wgsl")],
-    entry_points: &["forward_over", "forward_over_linear"],
-};
-
-/// Tangent backward pass.
-pub const BACKWARD_OVER: Assembly = Assembly {
-    name: "backward_over",
-    sources: &[source!("common/product.wgsl"), source!("common/tangent_product.wgsl"), source!("backward_over.wgsl")],
-    entry_points: &["backward_over", "backward_over_linear"],
-};
-
-/// Loss, its gradient and the product with its second derivative.
-pub const LOSS: Assembly =
-    Assembly { name: "loss", sources: &[source!("common/activation.wgsl"), source!("loss.wgsl")], entry_points: &["loss", "loss_over"] };
-
-/// Sums over the samples: gradient and product.
-pub const WEIGHTS: Assembly = Assembly {
-    name: "weights",
-    sources: &[source!("common/reduce.wgsl"), source!("weights.wgsl")],
-    entry_points: &["weights", "weights_first", "gradient", "bias_sums", "bias_gradient"],
-};
-
-/// Operations of a Krylov solver.
-pub const KRYLOV: Assembly = Assembly {
-    name: "krylov",
-    sources: &[source!("common/reduce.wgsl"), source!("krylov.wgsl")],
-    entry_points: &["dot_partials", "dot_total", "divide", "subtract_scaled", "basis_partials", "basis_totals", "basis_subtract"],
-};
-
-/// Rademacher probes.
-pub const PROBE: Assembly = Assembly { name: "probe", sources: &[source!("probe.wgsl")], entry_points: &["rademacher"] };
-
-/// The device's peak.
-pub const PEAK: Assembly = Assembly { name: "peak", sources: &[source!("peak.wgsl")], entry_points: &["peak"] };
-
-/// All of them.
-pub const ALL: [&Assembly; 9] = [&FORWARD, &BACKWARD, &FORWARD_OVER, &BACKWARD_OVER, &LOSS, &WEIGHTS, &KRYLOV, &PROBE, &PEAK];
+fn pass(form: Option<Form>, finish: &[&'static Source], entry_points: &'static [&'static str]) -> Assembly {
+    let form = form.expect("a product has a tile");
+    let tile: &[&Source] = match form {
+        Form::Direct8x4 => &[&DIRECT_8X4],
+        Form::Direct32x16 => &[&DIRECT_32X16],
+        Form::Subgroup16x8 => &[&SUBGROUP_16X8],
+        Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_PASS],
+        Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_PASS],
+        _ => &[&DIRECT_16X8],
+    };
+    let sources = [&[&TILE, &PRODUCT], tile, finish].concat();
+    Assembly { sources, entry_points, subgroups: form == Form::Subgroup16x8 }
+}

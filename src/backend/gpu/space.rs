@@ -1,23 +1,24 @@
 //! Vectors on the device.
 //!
-//! A block's vectors lie one after another, each padded with zeros to a multiple of 64 numbers: kernels read vec4 without an edge
-//! case, and every vector starts where a binding may. Padding stays zero: every kernel maps zeros to zeros there.
+//! A block has a buffer for each shard of its vectors, in which they lie one after another, each padded with zeros to a multiple of 64
+//! numbers: kernels read vec4 without an edge case, and every vector starts where a binding may. Padding stays zero: every kernel maps
+//! zeros to zeros there. A reduction leaves the sums of all workgroups of all shards, and a last dispatch adds them up.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use wgpu::Buffer;
 
+use super::array::Array;
+use super::basis::GpuBasis;
 use super::device::Device;
 use super::kernel::Kernel;
+use super::shards::{Shard, Shards};
 use super::uniforms::{self, Krylov};
 use crate::error::Result;
 use crate::krylov::{Slot, VectorSpace};
 use crate::numeric::{Precision, Real};
 use crate::rng::{self, Distribution};
-
-/// Numbers that a vector's length is padded to a multiple of.
-const ALIGNMENT: usize = 64;
 
 /// Threads of a workgroup in krylov.wgsl and probe.wgsl.
 const GROUP: usize = 64;
@@ -32,113 +33,143 @@ const MAX_GROUPS: usize = 256;
 #[derive(Debug)]
 pub struct GpuSpace {
     device: Rc<Device>,
-    dim: usize,
+    shards: Rc<Shards>,
+    /// Workgroups that share a vector's part, shard by shard.
+    groups: Vec<usize>,
     /// Sums of single workgroups, shared by all reductions and grown when needed.
-    partials: RefCell<Option<Buffer>>,
+    partials: RefCell<Option<Rc<Array>>>,
 }
 
 /// n × b numbers on the device.
 #[derive(Debug)]
 pub struct GpuBlock {
-    pub(super) buffer: Buffer,
+    pub(super) shards: Vec<Array>,
     pub(super) columns: usize,
 }
 
 /// slots × b numbers on the device.
 #[derive(Debug)]
 pub struct GpuScalars {
-    buffer: Buffer,
+    pub(super) buffer: Array,
     slots: usize,
     columns: usize,
 }
 
-/// Blocks in as many buffers as the device's limits ask for.
-#[derive(Debug)]
-pub struct GpuBasis {
-    buffers: Vec<Buffer>,
-    blocks_per_buffer: usize,
-    len: usize,
-    capacity: usize,
-    columns: usize,
-    coefficients: Buffer,
-}
-
 impl GpuSpace {
-    pub(super) fn new(device: Rc<Device>, dim: usize) -> Self {
-        Self { device, dim, partials: RefCell::default() }
-    }
-
-    /// Numbers from one vector of a block to the next.
-    pub(super) fn stride(&self) -> usize {
-        self.dim.next_multiple_of(ALIGNMENT)
+    pub(super) fn new(device: Rc<Device>, shards: Rc<Shards>) -> Self {
+        let most = (MAX_GROUPS / shards.len()).max(1);
+        let groups = shards.iter().map(|shard| groups(shard.stride / 4).min(most)).collect();
+        Self { device, shards, groups, partials: RefCell::default() }
     }
 
     pub(super) fn device(&self) -> &Rc<Device> {
         &self.device
     }
 
-    /// Workgroups that share a vector of `vec4` times four numbers.
-    fn groups(vec4: usize) -> usize {
-        vec4.div_ceil(GROUP * VEC4_PER_THREAD).clamp(1, MAX_GROUPS)
+    pub(super) fn shards(&self) -> &Shards {
+        &self.shards
     }
 
-    fn params(&self, columns: usize) -> Krylov {
-        let stride4 = self.stride() / 4;
-        Krylov { stride4: word(stride4), columns: word(columns), groups: word(Self::groups(stride4)), ..Krylov::default() }
+    /// Workgroups that share a vector, in all shards.
+    pub(super) fn all_groups(&self) -> usize {
+        self.groups.iter().sum()
+    }
+
+    /// What the kernels of each shard are told about blocks of `columns` columns.
+    pub(super) fn params(&self, columns: usize) -> impl Iterator<Item = Krylov> {
+        let all_groups = word(self.all_groups());
+        let mut first_group = 0;
+        self.shards.iter().zip(&self.groups).map(move |(shard, &groups)| {
+            let params = Krylov {
+                stride4: word(shard.stride / 4),
+                columns: word(columns),
+                groups: word(groups),
+                first_group: word(first_group),
+                all_groups,
+                ..Krylov::default()
+            };
+            first_group += groups;
+            params
+        })
     }
 
     /// A buffer for `count` partial sums. It is only ever used within one reduction, so one serves all.
-    fn partials(&self, count: usize) -> Result<Buffer> {
+    pub(super) fn partials(&self, count: usize) -> Result<Rc<Array>> {
         let mut partials = self.partials.borrow_mut();
         match &*partials {
-            Some(buffer) if buffer.size() >= 4 * count as u64 => Ok(buffer.clone()),
-            _ => Ok(partials.insert(self.device.buffer("partial sums", count)?).clone()),
+            Some(buffer) if buffer.size() >= 4 * count as u64 => Ok(Rc::clone(buffer)),
+            _ => Ok(Rc::clone(partials.insert(Rc::new(self.device.buffer("partial sums", count)?)))),
         }
     }
 
-    /// Row `params.slot` of `s` ← the products of the columns of `x` and `y`, of any length; see krylov.wgsl.
-    pub(super) fn reduce(&self, params: Krylov, x: &Buffer, y: &Buffer, s: &GpuScalars) -> Result<()> {
+    /// Row `slot` of `s` ← xᵀy for each column, or its root.
+    fn reduce(&self, x: &GpuBlock, y: &GpuBlock, s: &GpuScalars, slot: Slot, root: bool) -> Result<()> {
+        assert!(x.columns == y.columns && x.columns == s.columns, "operands of equal width");
+        let total = Krylov { slot: word(slot.0), root: u32::from(root), ..Krylov::default() };
+        let parts = self.params(x.columns).zip(x.shards.iter().zip(&y.shards)).map(|(params, (x, y))| (params, &**x, &**y));
+        self.sum(parts, self.all_groups(), x.columns, s, total)
+    }
+
+    /// Row `total.slot` of `s` ← the sum over `parts`, each the product of two arrays, plus a constant.
+    pub(super) fn sum<'a>(
+        &self,
+        parts: impl Iterator<Item = (Krylov, &'a Buffer, &'a Buffer)>,
+        all_groups: usize,
+        columns: usize,
+        s: &GpuScalars,
+        total: Krylov,
+    ) -> Result<()> {
+        let partials = self.partials(columns * all_groups)?;
+        for (params, x, y) in parts {
+            self.partial_sum(params, x, y, &partials)?;
+        }
+        self.total(Krylov { columns: word(columns), all_groups: word(all_groups), ..total }, &partials, s)
+    }
+
+    /// One part of a sum, to be followed by the others and [`total`](Self::total).
+    pub(super) fn partial_sum(&self, params: Krylov, x: &Buffer, y: &Buffer, partials: &Buffer) -> Result<()> {
         let (columns, groups) = (params.columns as usize, params.groups as usize);
-        let partials = self.partials(columns * groups)?;
         let cost = vector_cost(params.stride4 as usize * columns);
-        self.device.dispatch(Kernel::DotPartials, params, &[(1, x), (2, y), (5, &partials)], [groups, columns, 1], cost)?;
-        self.device.dispatch(Kernel::DotTotal, params, &[(6, &partials), (7, &s.buffer)], [1, columns, 1], 0.0)
+        self.device.dispatch(Kernel::DotPartials, params, &[(1, x), (2, y), (5, partials)], [groups, columns, 1], cost)
     }
 
-    /// Row `slot` of column 0 of `s` ← xᵀy + constant, x and y of `vec4` times four numbers.
-    pub(super) fn sum(&self, vec4: usize, x: &Buffer, y: &Buffer, constant: f64, s: &GpuScalars, slot: Slot) -> Result<()> {
-        assert_eq!(s.columns, 1, "a sum is one number");
-        let groups = word(Self::groups(vec4));
-        let params =
-            Krylov { stride4: word(vec4), columns: 1, slot: word(slot.0), groups, constant: f32::from_f64(constant), ..Krylov::default() };
-        self.reduce(params, x, y, s)
+    /// Adds up the partial sums.
+    pub(super) fn total(&self, params: Krylov, partials: &Buffer, s: &GpuScalars) -> Result<()> {
+        let grid = [1, params.columns as usize, 1];
+        self.device.dispatch(Kernel::DotTotal, params, &[(6, partials), (7, &s.buffer)], grid, 0.0)
     }
 
-    /// The buffers of `basis` that hold blocks, as (buffer, blocks in it, index of the first).
-    fn parts<'a>(&self, basis: &'a GpuBasis) -> impl Iterator<Item = (&'a Buffer, usize, usize)> {
-        let per_buffer = basis.blocks_per_buffer;
-        let len = basis.len;
-        let counted = basis.buffers.iter().enumerate().map(move |(index, buffer)| {
-            let first = index * per_buffer;
-            (buffer, len.saturating_sub(first).min(per_buffer), first)
-        });
-        counted.filter(|(_, count, _)| *count > 0)
-    }
-
-    /// y ← y − Q c, c being what the basis's coefficients hold.
-    fn subtract_basis(&self, basis: &GpuBasis, y: &Buffer, blocks: usize) -> Result<()> {
-        for (buffer, count, first) in self.parts(basis) {
-            let count = count.min(blocks.saturating_sub(first));
-            if count == 0 {
-                break;
-            }
-            let params = Krylov { blocks: word(count), row: word(first), ..self.params(basis.columns) };
-            let bindings = [(3, y), (4, buffer), (10, &basis.coefficients)];
-            let cost = vector_cost(count * basis.columns * params.stride4 as usize);
-            self.device.dispatch(Kernel::BasisSubtract, params, &bindings, [params.groups as usize, basis.columns, 1], cost)?;
+    fn fill_rademacher(&self, x: &GpuBlock, shard: (&Shard, &Array), seed: u64, first_probe: u32) -> Result<()> {
+        let (shard, buffer) = shard;
+        for run in &shard.runs {
+            let params = uniforms::Probe {
+                key: rng::key(seed),
+                first_probe,
+                source: word(run.source),
+                target_first: word(run.target),
+                length: word(run.len),
+                stride4: word(shard.stride / 4),
+                groups: word(groups(run.len.div_ceil(4))),
+            };
+            let grid = [params.groups as usize, x.columns, 1];
+            let cost = vector_cost(x.columns * run.len.div_ceil(4));
+            self.device.dispatch(Kernel::Rademacher, params, &[(1, buffer)], grid, cost)?;
         }
         Ok(())
     }
+
+    /// Column `column` of `x` ← `values`, n numbers.
+    fn upload_column<T: Copy>(&self, x: &GpuBlock, column: usize, values: &[T], to_f32: impl Fn(T) -> f32) -> Result<()> {
+        for (shard, buffer) in self.shards.iter().zip(&x.shards) {
+            self.device.write(buffer, column * shard.stride, &shard.take(values, &to_f32))?;
+        }
+        Ok(())
+    }
+}
+
+/// Workgroups that share `vec4` times four numbers.
+pub(super) fn groups(vec4: usize) -> usize {
+    vec4.div_ceil(GROUP * VEC4_PER_THREAD).clamp(1, MAX_GROUPS)
 }
 
 /// A count as the kernels take it.
@@ -148,7 +179,7 @@ pub(super) fn word(count: usize) -> u32 {
 
 /// Operations that take as long as streaming `vec4` vec4 through a vector kernel: it is the memory that they wait for.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn vector_cost(vec4: usize) -> f64 {
+pub(super) fn vector_cost(vec4: usize) -> f64 {
     40.0 * vec4 as f64
 }
 
@@ -158,7 +189,7 @@ impl VectorSpace for GpuSpace {
     type Basis = GpuBasis;
 
     fn dim(&self) -> usize {
-        self.dim
+        self.shards.dim()
     }
 
     fn precision(&self) -> Precision {
@@ -166,7 +197,8 @@ impl VectorSpace for GpuSpace {
     }
 
     fn block(&self, columns: usize) -> Result<GpuBlock> {
-        Ok(GpuBlock { buffer: self.device.buffer("a block of vectors", columns * self.stride())?, columns })
+        let shards = self.shards.iter().map(|shard| self.device.buffer("a block of vectors", columns * shard.stride));
+        Ok(GpuBlock { shards: shards.collect::<Result<_>>()?, columns })
     }
 
     fn scalars(&self, slots: usize, columns: usize) -> Result<GpuScalars> {
@@ -174,26 +206,19 @@ impl VectorSpace for GpuSpace {
     }
 
     fn basis(&self, capacity: usize, columns: usize) -> Result<GpuBasis> {
-        let block = columns * self.stride();
-        let fitting = usize::try_from(self.device.max_binding_bytes()).unwrap_or(usize::MAX) / (4 * block);
-        let blocks_per_buffer = fitting.clamp(1, capacity.max(1));
-        let coefficients = self.device.buffer("coefficients", capacity * columns)?;
-        Ok(GpuBasis { buffers: Vec::new(), blocks_per_buffer, len: 0, capacity, columns, coefficients })
+        GpuBasis::new(self, capacity, columns)
     }
 
     fn fill(&self, x: &mut GpuBlock, distribution: Distribution, seed: u64, first_probe: u32) -> Result<()> {
         match distribution {
             Distribution::Rademacher => {
-                let Krylov { stride4, groups, .. } = self.params(x.columns);
-                let params = uniforms::Probe { key: rng::key(seed), first_probe, length: word(self.dim), stride4, groups };
-                let cost = vector_cost(x.columns * stride4 as usize);
-                self.device.dispatch(Kernel::Rademacher, params, &[(1, &x.buffer)], [groups as usize, x.columns, 1], cost)
+                self.shards.iter().zip(&x.shards).try_for_each(|shard| self.fill_rademacher(x, shard, seed, first_probe))
             }
             Distribution::Gaussian => {
-                let mut values = vec![0.0_f32; self.dim];
+                let mut values = vec![0.0_f32; self.dim()];
                 for (column, probe) in (0..x.columns).zip(first_probe..) {
                     rng::fill(distribution, seed, probe, &mut values);
-                    self.device.write(&x.buffer, column * self.stride(), &values)?;
+                    self.upload_column(x, column, &values, |value| value)?;
                 }
                 Ok(())
             }
@@ -201,86 +226,73 @@ impl VectorSpace for GpuSpace {
     }
 
     fn upload(&self, values: &[f64], x: &mut GpuBlock) -> Result<()> {
-        assert_eq!(values.len(), self.dim * x.columns, "a block of {} columns of {}", x.columns, self.dim);
-        for (column, values) in values.chunks_exact(self.dim).enumerate() {
-            let values: Vec<_> = values.iter().map(|&value| f32::from_f64(value)).collect();
-            self.device.write(&x.buffer, column * self.stride(), &values)?;
-        }
-        Ok(())
+        assert_eq!(values.len(), self.dim() * x.columns, "a block of {} columns of {}", x.columns, self.dim());
+        let mut columns = values.chunks_exact(self.dim()).enumerate();
+        columns.try_for_each(|(column, values)| self.upload_column(x, column, values, f32::from_f64))
     }
 
     fn download(&self, x: &GpuBlock) -> Result<Vec<f64>> {
-        let padded = self.device.read(&x.buffer, x.columns * self.stride())?;
-        let columns = padded.chunks_exact(self.stride());
-        Ok(columns.flat_map(|column| &column[..self.dim]).map(|&value| f64::from(value)).collect())
+        let mut values = vec![0.0; self.dim() * x.columns];
+        let shards: Vec<_> = self.shards.iter().collect();
+        let parts = x.shards.iter().zip(&shards).map(|(buffer, shard)| (&**buffer, x.columns * shard.stride));
+        self.device.read_parts(parts, |index, padded| {
+            let columns = padded.chunks_exact(shards[index].stride).zip(values.chunks_exact_mut(self.dim()));
+            columns.for_each(|(padded, values)| shards[index].put(padded, values));
+        })?;
+        Ok(values)
     }
 
     fn copy(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         assert_eq!(x.columns, y.columns, "blocks of equal width");
-        self.device.copy(&x.buffer, &y.buffer, 0, x.columns * self.stride());
+        for ((x_part, y_part), shard) in x.shards.iter().zip(&y.shards).zip(self.shards.iter()) {
+            self.device.copy(x_part, y_part, 0, x.columns * shard.stride);
+        }
         Ok(())
     }
 
     fn dot(&self, x: &GpuBlock, y: &GpuBlock, s: &mut GpuScalars, out: Slot) -> Result<()> {
-        assert!(x.columns == y.columns && x.columns == s.columns, "operands of equal width");
-        self.reduce(Krylov { slot: word(out.0), ..self.params(x.columns) }, &x.buffer, &y.buffer, s)
+        self.reduce(x, y, s, out, false)
     }
 
     fn normalize(&self, x: &mut GpuBlock, s: &mut GpuScalars, out: Slot) -> Result<()> {
-        assert_eq!(x.columns, s.columns, "operands of equal width");
-        let params = Krylov { slot: word(out.0), root: 1, ..self.params(x.columns) };
-        self.reduce(params, &x.buffer, &x.buffer, s)?;
-        let bindings = [(3, &x.buffer), (8, &s.buffer)];
-        let cost = vector_cost(x.columns * params.stride4 as usize);
-        self.device.dispatch(Kernel::Divide, params, &bindings, [params.groups as usize, x.columns, 1], cost)
+        self.reduce(x, x, s, out, true)?;
+        for (params, part) in self.params(x.columns).zip(&x.shards) {
+            let params = Krylov { slot: word(out.0), ..params };
+            let cost = vector_cost(x.columns * params.stride4 as usize);
+            let grid = [params.groups as usize, x.columns, 1];
+            self.device.dispatch(Kernel::Divide, params, &[(3, part), (8, &s.buffer)], grid, cost)?;
+        }
+        Ok(())
     }
 
     fn sub_scaled(&self, y: &mut GpuBlock, s: &GpuScalars, a: Slot, x: &GpuBlock) -> Result<()> {
         assert!(x.columns == y.columns && x.columns == s.columns, "operands of equal width");
-        let params = Krylov { slot: word(a.0), ..self.params(x.columns) };
-        let bindings = [(1, &x.buffer), (3, &y.buffer), (8, &s.buffer)];
-        let cost = vector_cost(x.columns * params.stride4 as usize);
-        self.device.dispatch(Kernel::SubtractScaled, params, &bindings, [params.groups as usize, x.columns, 1], cost)
-    }
-
-    fn push(&self, basis: &mut GpuBasis, x: &GpuBlock) -> Result<()> {
-        assert!(basis.len < basis.capacity && basis.columns == x.columns, "a block of the basis's width and room for it");
-        let block = x.columns * self.stride();
-        let (buffer, at) = (basis.len / basis.blocks_per_buffer, basis.len % basis.blocks_per_buffer);
-        if buffer == basis.buffers.len() {
-            let blocks = basis.blocks_per_buffer.min(basis.capacity - basis.len);
-            basis.buffers.push(self.device.buffer("the Krylov basis", blocks * block)?);
+        for (params, (x_part, y_part)) in self.params(x.columns).zip(x.shards.iter().zip(&y.shards)) {
+            let params = Krylov { slot: word(a.0), ..params };
+            let cost = vector_cost(x.columns * params.stride4 as usize);
+            let grid = [params.groups as usize, x.columns, 1];
+            self.device.dispatch(Kernel::SubtractScaled, params, &[(1, x_part), (3, y_part), (8, &s.buffer)], grid, cost)?;
         }
-        self.device.copy(&x.buffer, &basis.buffers[buffer], at * block, block);
-        basis.len += 1;
         Ok(())
     }
 
+    fn push(&self, basis: &mut GpuBasis, x: &GpuBlock) -> Result<()> {
+        basis.push(self, x)
+    }
+
     fn orthogonalize(&self, basis: &GpuBasis, y: &mut GpuBlock) -> Result<()> {
-        assert_eq!(basis.columns, y.columns, "operands of equal width");
         for _ in 0..2 {
-            for (buffer, count, first) in self.parts(basis) {
-                let params = Krylov { blocks: word(count), row: word(first), ..self.params(basis.columns) };
-                let groups = params.groups as usize;
-                let partials = self.partials(groups * count * basis.columns)?;
-                let cost = vector_cost(count * basis.columns * params.stride4 as usize);
-                let bindings = [(1, &y.buffer), (4, buffer), (5, &partials)];
-                self.device.dispatch(Kernel::BasisPartials, params, &bindings, [groups, basis.columns, count], cost)?;
-                let bindings = [(6, &partials), (9, &basis.coefficients)];
-                self.device.dispatch(Kernel::BasisTotals, params, &bindings, [count, basis.columns, 1], 0.0)?;
-            }
-            self.subtract_basis(basis, &y.buffer, basis.len)?;
+            basis.project(self, y)?;
+            basis.subtract(self, y, basis.len())?;
         }
         Ok(())
     }
 
     fn combine(&self, basis: &GpuBasis, coefficients: &[f64], x: &mut GpuBlock) -> Result<()> {
-        assert_eq!(basis.columns, x.columns, "operands of equal width");
-        assert!(coefficients.len() <= basis.len * basis.columns, "at most one coefficient for each vector of the basis");
         let negated: Vec<_> = coefficients.iter().map(|&c| f32::from_f64(-c)).collect();
-        self.device.write(&basis.coefficients, 0, &negated)?;
-        self.device.clear(&x.buffer);
-        self.subtract_basis(basis, &x.buffer, coefficients.len() / basis.columns)
+        basis.set_coefficients(self, &negated)?;
+        x.shards.iter().for_each(|shard| self.device.clear(shard));
+        basis.subtract(self, x, coefficients.len() / x.columns)
     }
 
     fn read(&self, s: &GpuScalars) -> Result<Vec<f64>> {

@@ -5,26 +5,46 @@ use bytemuck::{Pod, Zeroable};
 
 /// `Product` of common/product.wgsl.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 pub struct Product {
-    /// Rows of the result.
+    /// Rows made here.
     pub rows: u32,
-    /// Length of the sum.
-    pub depth: u32,
-    /// Padded samples / 4.
+    /// Samples made here / 4.
     pub samples4: u32,
-    /// Of the layer's weight in a vector of all parameters.
-    pub offset: u32,
+    /// From one row of activations to the next, / 4.
+    pub stride4: u32,
+    /// Length of the sum over `incoming`.
+    pub depth: u32,
+    /// Length of the sum over `tangent_incoming`: 0 where they vanish.
+    pub tangent_depth: u32,
     /// From one row of the weight to the next.
     pub row_stride: u32,
-    /// From one element of the sum to the next.
+    /// From one term of the sum to the next.
     pub depth_stride: u32,
-    /// Of the layer's bias, or [`NONE`].
-    pub bias_offset: u32,
+    /// Of the first row and term in `weights`.
+    pub weight_offset: u32,
+    /// And in the first direction of `vector`.
+    pub vector_offset: u32,
     /// From one direction's vector to the next.
-    pub block_stride: u32,
-    /// Length of the sum over tangent activations.
-    pub tangent_depth: u32,
+    pub vector_stride: u32,
+    /// Of the first row's bias in `weights` or `vector`, or [`NONE`].
+    pub bias_offset: u32,
+    /// Of the first term and sample in `incoming`.
+    pub incoming_offset4: u32,
+    /// And in the first direction of `tangent_incoming`.
+    pub tangent_offset4: u32,
+    /// From one direction of `tangent_incoming` to the next.
+    pub tangent_stride4: u32,
+    /// Of the first row and sample in arrays [rows, samples] at the point θ.
+    pub point_offset4: u32,
+    /// And in the first direction of arrays [b, rows, samples].
+    pub result_offset4: u32,
+    /// From one direction of those to the next.
+    pub result_stride4: u32,
+    /// 1: start from the result.
+    pub accumulate: u32,
+    /// 1: add the bias and apply what belongs to the layer.
+    pub finish: u32,
 }
 
 /// No offset.
@@ -32,22 +52,40 @@ pub const NONE: u32 = u32::MAX;
 
 /// `Weights` of weights.wgsl.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 pub struct Weights {
-    /// Rows of the weight.
+    /// Rows made here.
     pub rows: u32,
-    /// Columns of the weight.
+    /// Columns made here.
     pub columns: u32,
-    /// Padded samples / 4.
+    /// Samples summed here / 4.
     pub samples4: u32,
-    /// Of the layer's weight.
-    pub offset: u32,
-    /// Of the layer's bias.
-    pub bias_offset: u32,
-    /// From one direction's vector to the next.
+    /// From one row of activations to the next, / 4.
+    pub stride4: u32,
+    /// From one row of the weight to the next.
+    pub row_stride: u32,
+    /// Of the first row and column in the first direction of `vector`.
+    pub vector_offset: u32,
+    /// And of `result`.
+    pub result_offset: u32,
+    /// From one direction to the next in both.
     pub block_stride: u32,
+    /// Of the first row and sample in `delta`.
+    pub delta_offset4: u32,
+    /// And in the first direction of `tangent_delta`.
+    pub tangent_delta_offset4: u32,
+    /// From one direction of that to the next.
+    pub tangent_delta_stride4: u32,
+    /// Of the first column and sample in `input`.
+    pub input_offset4: u32,
+    /// And in the first direction of `tangent_input`.
+    pub tangent_input_offset4: u32,
+    /// From one direction of that to the next.
+    pub tangent_input_stride4: u32,
     /// Weight decay.
     pub decay: f32,
+    /// 1: start from the result instead of the weight decay.
+    pub accumulate: u32,
 }
 
 /// `Loss` of loss.wgsl.
@@ -74,11 +112,15 @@ pub struct Krylov {
     pub columns: u32,
     /// Row of the scalars.
     pub slot: u32,
-    /// Workgroups that share a vector.
+    /// Workgroups that share a vector's part.
     pub groups: u32,
+    /// The first of them among those of all shards.
+    pub first_group: u32,
+    /// Workgroups of all shards.
+    pub all_groups: u32,
     /// Blocks of the basis.
     pub blocks: u32,
-    /// First row of the coefficients.
+    /// Number of the first of them in the basis.
     pub row: u32,
     /// 1: take the square root of the sum.
     pub root: u32,
@@ -94,11 +136,15 @@ pub struct Probe {
     pub key: [u32; 2],
     /// Number of the first column's probe.
     pub first_probe: u32,
-    /// Length of a vector.
+    /// Index of the run's first element in a vector.
+    pub source: u32,
+    /// And in the shard.
+    pub target_first: u32,
+    /// Elements of the run.
     pub length: u32,
-    /// Padded length / 4.
+    /// Padded length of the shard / 4.
     pub stride4: u32,
-    /// Workgroups that share a vector.
+    /// Workgroups that share the run.
     pub groups: u32,
 }
 

@@ -33,7 +33,8 @@ impl ReferenceScalars {
 }
 
 impl ReferenceSpace {
-    pub(super) fn new(dim: usize) -> Self {
+    /// The space of vectors of length `dim`.
+    pub fn new(dim: usize) -> Self {
         Self { dim, readbacks: AtomicU64::new(0) }
     }
 

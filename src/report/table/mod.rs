@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod calibrate;
 mod eigs;
 mod hvp;
 mod parts;
@@ -12,6 +13,7 @@ mod validate;
 
 pub use adapters::{AdaptersReport, adapters};
 pub use bench::bench;
+pub use calibrate::calibrate;
 pub use eigs::eigs;
 pub use hvp::hvp;
 pub use plan::plan;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::estimate::{Density, Estimate};
+use crate::estimate::{Bounded, Density, Estimate};
 use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Stats};
 use crate::numeric::Precision;
 use crate::report::histogram;
@@ -84,6 +84,18 @@ pub(super) fn estimate(estimate: &Estimate) -> String {
             format!("{} (95%: {} to {})", with_bar(estimate.mean, error), rounded(low, error), rounded(high, error))
         }
         _ => format!("{} (one probe: no error bar)", plain(estimate.mean)),
+    }
+}
+
+/// Mean ± standard error and the bounds.
+pub(super) fn bounded(bounded: &Bounded) -> String {
+    match bounded.std_error {
+        Some(error) => {
+            // Bounds wider than the spread need no more digits than they have.
+            let bar = error.max(0.1 * (bounded.upper - bounded.lower));
+            format!("{} (between {} and {})", with_bar(bounded.mean, error), rounded(bounded.lower, bar), rounded(bounded.upper, bar))
+        }
+        None => plain(bounded.mean),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::parts;
-use crate::job::{DensityReport, SpectrumReport};
-use crate::report::number::{rounded, with_bar};
+use crate::estimate::{Count, Functionals, OutlierSplit, TailFit};
+use crate::job::{DensityReport, Diagnostics, GradientCurvature, RelativeSharpness, SpectrumReport};
+use crate::report::number::{count, magnitude, plain, rounded, with_bar};
 
 /// Writes the table of `hesper spectrum`.
 ///
@@ -19,6 +20,8 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
     let share = &report.negative_share;
     parts::line(out, "negative share", &parts::share(share.mean, share.lower, share.upper))?;
     parts::line(out, "stable step 2/max", &stable_step(report))?;
+    functionals(out, report)?;
+    diagnostics(out, &report.diagnostics)?;
     writeln!(out)?;
     parts::density(out, &report.density, report.header.model.parameters)?;
     parts::stats(out, &report.stats)?;
@@ -37,6 +40,47 @@ fn stable_step(report: &SpectrumReport) -> String {
         }
         None => format!("{} (no upper bound: the largest eigenvalue may be zero)", with_bar(rate.value, rate.value - rate.lower)),
     }
+}
+
+fn functionals(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> {
+    let Functionals { nuclear_norm, stable_rank, participation_ratio, condition_positive_at_least, .. } = &report.functionals;
+    parts::line(out, "sum of magnitudes", &parts::bounded(nuclear_norm))?;
+    parts::line(out, "stable rank", &parts::bounded(stable_rank))?;
+    parts::line(out, "participation", &parts::bounded(participation_ratio))?;
+    match condition_positive_at_least {
+        Some(condition) => parts::line(out, "condition", &format!("at least {} on the positive part", magnitude(*condition))),
+        None => Ok(()),
+    }
+}
+
+fn diagnostics(out: &mut dyn Write, diagnostics: &Diagnostics) -> io::Result<()> {
+    let Diagnostics { saddle_index, outliers, tail, gradient_curvature, relative_sharpness, counts } = diagnostics;
+    parts::line(out, "surely negative", &format!("at least {} eigenvalues", count(saddle_index.certified_negative)))?;
+    if let Some(OutlierSplit { count: above, smallest_outlier, bulk_edge, ratio, .. }) = outliers {
+        let text = format!(
+            "{} above the widest gap, {} to {} (ratio {})",
+            count(*above),
+            magnitude(*bulk_edge),
+            magnitude(*smallest_outlier),
+            magnitude(*ratio)
+        );
+        parts::line(out, "outliers", &text)?;
+    }
+    if let Some(TailFit { exponent, from, eigenvalues, ks_distance }) = tail {
+        let fit = exponent.std_error.map_or_else(|| plain(exponent.mean), |error| with_bar(exponent.mean, error));
+        let text = format!("exponent {fit} above {} ({eigenvalues:.0} eigenvalues, KS {})", magnitude(*from), magnitude(*ks_distance));
+        parts::line(out, "bulk's tail", &text)?;
+    }
+    if let Some(GradientCurvature { value, residual }) = gradient_curvature {
+        parts::line(out, "along gradient", &format!("{} (distance from an eigenvector {})", plain(*value), magnitude(*residual)))?;
+    }
+    if let Some(RelativeSharpness { value, residual }) = relative_sharpness {
+        parts::line(out, "relative max", &format!("{}, with each parameter's size as its unit", with_bar(*value, *residual)))?;
+    }
+    for Count { above, at_least, at_most } in counts {
+        parts::line(out, &format!("above {above}"), &format!("{} to {} eigenvalues", count(*at_least), count(*at_most)))?;
+    }
+    Ok(())
 }
 
 /// Writes the table of `hesper density`.

@@ -15,7 +15,8 @@ pub fn trace(out: &mut dyn Write, report: &TraceReport) -> io::Result<()> {
     parts::line(out, "trace", &parts::estimate(&report.trace))?;
     if let Some(relative) = report.accuracy.relative {
         let asked = report.accuracy.rtol.map_or_else(String::new, |rtol| format!(", {} asked for", magnitude(rtol)));
-        parts::line(out, "accuracy", &format!("{} of the trace{asked}", magnitude(relative)))?;
+        let level = 100.0 * report.accuracy.confidence;
+        parts::line(out, "accuracy", &format!("{} of the trace with {level}% confidence{asked}", magnitude(relative)))?;
     }
     parts::line(out, "probes", &count(report.trace.samples.len()))?;
     parts::stats(out, &report.stats)?;

@@ -1,0 +1,152 @@
+//! How the linearization is held: kept for all segments, or made again for each in every product, with the data on the device or
+//! brought there for it.
+
+use super::array::Array;
+use super::device::Device;
+use super::linearization::{Model, Point, layers, numbers_per_sample};
+use super::segment::{Data, Segment, Source};
+use super::shards::Shards;
+use super::space::GpuSpace;
+use crate::curvature::{Capacity, Curvature, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
+use crate::error::Result;
+use crate::model::Network;
+
+/// The linearization at θ, segment by segment.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) segments: Vec<Segment>,
+    storage: Storage,
+}
+
+#[derive(Debug)]
+enum Storage {
+    /// The inputs and the point of each segment.
+    Cached(Vec<(Array, Point)>),
+    /// The data of each segment, and room for one point.
+    Recomputed { data: Vec<Data>, point: Point },
+    /// Room for the data of two segments, so that one is brought in while the device works on the other, and for one point.
+    Streamed { source: Source, data: Vec<Data>, point: Point },
+}
+
+impl Held {
+    /// Brings to the device what `schedule` keeps there of `objective`.
+    pub(super) fn new(space: &GpuSpace, model: &Model, objective: &Objective, schedule: Schedule) -> Result<Self> {
+        let (device, network) = (space.device(), objective.network());
+        let segments = cut(network, device, objective.samples(), schedule)?;
+        let longest = segments[0].padded;
+        let source = Source::new(objective);
+        let storage = match schedule.mode {
+            Mode::Cached => {
+                let expected = device.buffer("the targets", network.outputs() * longest)?;
+                let cached = segments.iter().map(|segment| {
+                    let input = device.buffer("the inputs", network.inputs() * segment.padded)?;
+                    let point = Point::new(device, &model.layers, segment.padded)?;
+                    source.upload(device, segment, &input, &expected)?;
+                    model.linearize(space, segment, &input, &expected, &point)?;
+                    Ok((input, point))
+                });
+                Storage::Cached(cached.collect::<Result<_>>()?)
+            }
+            Mode::Recomputed => {
+                let data = segments.iter().map(|segment| {
+                    let data = Data::new(device, network, segment.padded)?;
+                    source.upload(device, segment, &data.input, &data.expected)?;
+                    Ok(data)
+                });
+                Storage::Recomputed { data: data.collect::<Result<_>>()?, point: Point::new(device, &model.layers, longest)? }
+            }
+            Mode::Streamed => {
+                let data = (0..2).map(|_| Data::new(device, network, longest)).collect::<Result<_>>()?;
+                Storage::Streamed { source, data, point: Point::new(device, &model.layers, longest)? }
+            }
+        };
+        Ok(Self { segments, storage })
+    }
+
+    /// The input and the point of segment `index`, made now where they are not kept. Valid until the next segment is asked for.
+    pub(super) fn at(&self, space: &GpuSpace, model: &Model, index: usize) -> Result<(&Array, &Point)> {
+        let segment = &self.segments[index];
+        match &self.storage {
+            Storage::Cached(cached) => {
+                let (input, point) = &cached[index];
+                Ok((input, point))
+            }
+            Storage::Recomputed { data, point } => {
+                let Data { input, expected } = &data[index];
+                model.linearize(space, segment, input, expected, point)?;
+                Ok((input, point))
+            }
+            Storage::Streamed { source, data, point } => {
+                let Data { input, expected } = &data[index % data.len()];
+                source.upload(space.device(), segment, input, expected)?;
+                model.linearize(space, segment, input, expected, point)?;
+                Ok((input, point))
+            }
+        }
+    }
+}
+
+/// The samples in segments that neither exceed the device's bindings nor the schedule's micro-batch.
+fn cut(network: &Network, device: &Device, samples: usize, schedule: Schedule) -> Result<Vec<Segment>> {
+    let most = Segment::most(network, device)?.min(schedule.micro_batch.next_multiple_of(4));
+    Ok(Segment::cut(samples, most))
+}
+
+/// The parameters of `network` in shards that hold several columns in a binding.
+pub(super) fn shards(network: &Network, device: &Device) -> Result<Shards> {
+    let most = device.array_bytes() / 4;
+    Shards::new(network, most / SHARD_COLUMNS, most)
+}
+
+/// Columns of a shard that should fit a binding.
+const SHARD_COLUMNS: usize = 8;
+
+/// Most columns of vectors in `shards` and of activations in segments of `padded` samples.
+pub(super) fn max_columns(network: &Network, device: &Device, shards: &Shards, padded: usize) -> usize {
+    let width = network.layers().iter().map(|layer| layer.outputs).max().unwrap_or(1);
+    (device.array_bytes() / (4 * shards.longest().max(width * padded))).clamp(1, device.max_workgroups())
+}
+
+/// Bytes of the tangents of one column.
+pub(super) fn column_bytes(network: &Network, padded: usize) -> usize {
+    let outputs: usize = network.layers().iter().map(|layer| layer.outputs).sum();
+    2 * 4 * outputs * padded
+}
+
+/// How a job fits into the memory of `device`, found without allocating anything there.
+///
+/// # Errors
+/// [`Error::Memory`](crate::error::Error::Memory) where it does not.
+pub(super) fn plan(objective: &Objective, curvature: Curvature, device: &Device, demand: &Demand) -> Result<MemoryPlan> {
+    curvature.check_is_hessian("gpu")?;
+    let (network, samples) = (objective.network(), objective.samples());
+    let shards = shards(network, device)?;
+    let most = Segment::most(network, device)?;
+    let padded = Segment::cut(samples, most)[0].padded;
+    let capacity = Capacity {
+        samples,
+        vector_bytes: 4 * shards.padded() as u64,
+        micro_batch: most,
+        max_columns: max_columns(network, device, &shards, padded),
+    };
+    MemoryPlan::choose(demand, &capacity, |schedule| footprint(network, &shards, samples, most, schedule))
+}
+
+/// Bytes of all that an operator and its products allocate.
+fn footprint(network: &Network, shards: &Shards, samples: usize, most: usize, schedule: Schedule) -> Footprint {
+    let segments = Segment::cut(samples, most.min(schedule.micro_batch.next_multiple_of(4)));
+    let (longest, all): (usize, usize) = (segments[0].padded, segments.iter().map(|segment| segment.padded).sum());
+    let (inputs, outputs) = (network.inputs(), network.outputs());
+    let (data, points) = match schedule.mode {
+        Mode::Cached => (inputs * all + outputs * longest, all),
+        Mode::Recomputed => ((inputs + outputs) * all, longest),
+        Mode::Streamed => (2 * (inputs + outputs) * longest, longest),
+    };
+    let bytes = |numbers: usize| 4 * numbers as u64;
+    Footprint::default()
+        .with("parameters", bytes(shards.padded()), 0)
+        .with("data", bytes(data), 0)
+        .with("linearization", bytes(numbers_per_sample(&layers(network)) * points), 0)
+        .with("loss", bytes(longest), 0)
+        .with("tangents", 0, column_bytes(network, longest) as u64)
+}

@@ -1,0 +1,234 @@
+//! How a vector of all parameters lies on the device: in shards, each of which fits a binding.
+//!
+//! A key design decision: a shard consists of pieces, and a piece is some rows of one layer, their weights row by row and then their
+//! biases. So a product with a weight of any size is made of products with pieces, each with all it needs in one binding, and a network
+//! that fits is one shard. The order is ours alone: whatever enters or leaves the device goes through the runs, which say where the
+//! numbers of PyTorch's order are.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::model::Network;
+
+/// Numbers that pieces and shards are padded to a multiple of, with zeros: 256 bytes, where any binding may begin.
+pub(super) const ALIGNMENT: usize = 64;
+
+/// A layer is cut after a multiple of this many rows where that is possible: whole tiles of any product kernel.
+const TILE_ROWS: usize = 128;
+
+/// Neighbouring numbers of PyTorch's order that are neighbours in a shard as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// The first one's index among all parameters.
+    pub(super) source: usize,
+    /// Where it is in the shard.
+    pub(super) target: usize,
+    pub(super) len: usize,
+}
+
+/// Rows of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) shard: usize,
+    pub(super) rows: Range<usize>,
+    /// Where the weights begin in the shard.
+    pub(super) weight: usize,
+    /// Where the biases do.
+    pub(super) bias: Option<usize>,
+}
+
+/// Part of a vector, with its padding `stride` numbers long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shard {
+    pub(super) stride: usize,
+    pub(super) runs: Vec<Run>,
+}
+
+/// A partition of n parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shards {
+    dim: usize,
+    shards: Vec<Shard>,
+    layers: Vec<Vec<Piece>>,
+}
+
+impl Shards {
+    /// The parameters of `network` in shards of about `preferred` numbers, and never more than `most`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where a single row of a layer is longer than that.
+    pub(super) fn new(network: &Network, preferred: usize, most: usize) -> Result<Self> {
+        let layout = network.layout();
+        let mut shards = vec![Shard::default()];
+        let mut layers = Vec::new();
+        for (index, (layer, range)) in network.layers().iter().zip(layout.layers()).enumerate() {
+            let row_length = layer.inputs + usize::from(range.bias.is_some());
+            let capacity = preferred.max(row_length.next_multiple_of(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
+            if capacity > most {
+                return Err(Error::Memory(format!(
+                    "layer {index}: a row of {row_length} parameters needs {} bytes in one binding, the device allows {}: use --backend cpu",
+                    4 * capacity,
+                    4 * most
+                )));
+            }
+            let mut pieces = Vec::new();
+            let mut row = 0;
+            while row < layer.outputs {
+                let at = shards.len() - 1;
+                let start = shards[at].stride;
+                let left = layer.outputs - row;
+                let mut rows = (capacity.saturating_sub(start) / row_length).min(left);
+                if rows < left && (rows >= TILE_ROWS || start > 0) {
+                    rows -= rows % TILE_ROWS;
+                }
+                if rows == 0 {
+                    shards.push(Shard::default());
+                    continue;
+                }
+                let bias = range.bias.as_ref().map(|bias| (bias.start + row, start + rows * layer.inputs));
+                let weight = Run { source: range.weight.start + row * layer.inputs, target: start, len: rows * layer.inputs };
+                shards[at].push(weight);
+                if let Some((source, target)) = bias {
+                    shards[at].push(Run { source, target, len: rows });
+                }
+                shards[at].stride = (start + rows * row_length).next_multiple_of(ALIGNMENT);
+                pieces.push(Piece { shard: at, rows: row..row + rows, weight: start, bias: bias.map(|(_, target)| target) });
+                row += rows;
+            }
+            layers.push(pieces);
+        }
+        Ok(Self { dim: layout.dim(), shards, layers })
+    }
+
+    /// n.
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The shards.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Shard> {
+        self.shards.iter()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Numbers from one vector to the next in shard `shard`.
+    pub(super) fn stride(&self, shard: usize) -> usize {
+        self.shards[shard].stride
+    }
+
+    /// The longest stride.
+    pub(super) fn longest(&self) -> usize {
+        self.shards.iter().map(|shard| shard.stride).max().unwrap_or(0)
+    }
+
+    /// Numbers of a whole vector with its padding.
+    pub(super) fn padded(&self) -> usize {
+        self.shards.iter().map(|shard| shard.stride).sum()
+    }
+
+    /// The pieces of layer `layer`, first rows first.
+    pub(super) fn layer(&self, layer: usize) -> &[Piece] {
+        &self.layers[layer]
+    }
+}
+
+impl Shard {
+    fn push(&mut self, run: Run) {
+        match self.runs.last_mut() {
+            Some(last) if last.source + last.len == run.source && last.target + last.len == run.target => last.len += run.len,
+            _ => self.runs.push(run),
+        }
+    }
+
+    /// The shard's part of `values`, a vector of all parameters, with zeros as padding.
+    pub(super) fn take<T: Copy>(&self, values: &[T], to_f32: impl Fn(T) -> f32) -> Vec<f32> {
+        let mut padded = vec![0.0; self.stride];
+        for run in &self.runs {
+            let source = &values[run.source..run.source + run.len];
+            padded[run.target..run.target + run.len].iter_mut().zip(source).for_each(|(target, &value)| *target = to_f32(value));
+        }
+        padded
+    }
+
+    /// The reverse: puts the shard's numbers where they belong in `values`.
+    pub(super) fn put(&self, padded: &[f32], values: &mut [f64]) {
+        for run in &self.runs {
+            let target = &mut values[run.source..run.source + run.len];
+            target.iter_mut().zip(&padded[run.target..]).for_each(|(target, &value)| *target = f64::from(value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Activation, Layer};
+
+    fn network(widths: &[usize], bias: bool) -> Network {
+        let layers = widths.windows(2).map(|pair| Layer {
+            inputs: pair[0],
+            outputs: pair[1],
+            weight: vec![0.5; pair[0] * pair[1]],
+            bias: bias.then(|| vec![0.5; pair[1]]),
+            activation: Activation::Tanh,
+        });
+        Network::new(layers.collect()).unwrap()
+    }
+
+    /// Every parameter is in one place, no two share one, the pieces know where, and what goes in comes out.
+    fn assert_partition(network: &Network, shards: &Shards, most: usize) {
+        let values: Vec<f64> = (1..=u16::try_from(shards.dim()).unwrap()).map(f64::from).collect();
+        #[expect(clippy::cast_possible_truncation, reason = "small whole numbers")]
+        let parts: Vec<_> = shards.iter().map(|shard| shard.take(&values, |x| x as f32)).collect();
+        let mut back = vec![0.0; shards.dim()];
+        for (shard, part) in shards.iter().zip(&parts) {
+            assert!(shard.stride <= most && shard.stride.is_multiple_of(ALIGNMENT));
+            assert_eq!(part.iter().filter(|x| **x != 0.0).count(), shard.runs.iter().map(|run| run.len).sum::<usize>());
+            shard.put(part, &mut back);
+        }
+        assert_eq!(back, values);
+        for (index, (layer, range)) in network.layers().iter().zip(network.layout().layers()).enumerate() {
+            let mut row = 0;
+            for piece in shards.layer(index) {
+                assert_eq!(piece.rows.start, row);
+                let part = &parts[piece.shard];
+                for (inside, row) in piece.rows.clone().enumerate() {
+                    let weights = &part[piece.weight + inside * layer.inputs..][..layer.inputs];
+                    let source = range.weight.start + row * layer.inputs;
+                    assert!(weights.iter().zip(&values[source..]).all(|(&x, &y)| f64::from(x) == y), "row {row} of layer {index}");
+                    if let (Some(at), Some(bias)) = (piece.bias, &range.bias) {
+                        assert_eq!(f64::from(part[at + inside]), values[bias.start + row]);
+                    }
+                }
+                row = piece.rows.end;
+            }
+            assert_eq!(row, layer.outputs);
+        }
+    }
+
+    #[test]
+    fn what_fits_is_one_shard() {
+        let network = network(&[5, 7, 3], true);
+        let shards = Shards::new(&network, 4096, 8192).unwrap();
+        assert_eq!((shards.len(), shards.padded()), (1, 128));
+        assert_partition(&network, &shards, 4096);
+    }
+
+    #[test]
+    fn what_does_not_is_cut_between_rows() {
+        for bias in [true, false] {
+            let network = network(&[9, 300, 17, 40], bias);
+            for preferred in [64, 128, 640, 2048] {
+                let shards = Shards::new(&network, preferred, 4096).unwrap();
+                assert!(shards.len() > 1);
+                assert_partition(&network, &shards, preferred.max(320));
+            }
+        }
+        let message = Shards::new(&network(&[900, 2], true), 64, 128).unwrap_err().to_string();
+        assert!(message.contains("layer 0") && message.contains("901 parameters"), "{message}");
+    }
+}

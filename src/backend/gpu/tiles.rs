@@ -1,0 +1,147 @@
+//! Which tile makes a product of which shape on a device.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use serde::{Deserialize, Serialize};
+
+use super::tile::Tile;
+use super::uniforms::{Product, Weights};
+
+/// Products that one tile is best for: sizes as exponents of two, rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ShapeClass {
+    /// A pass with a weight as it is: rows, and terms of the sum.
+    Forward(u32, u32),
+    /// A pass with a weight transposed.
+    Backward(u32, u32),
+    /// A weight product: rows and columns.
+    Weights(u32, u32),
+}
+
+fn exponent(count: u32) -> u32 {
+    u32::BITS - count.saturating_sub(1).leading_zeros()
+}
+
+impl ShapeClass {
+    pub(super) fn of_pass(params: &Product) -> Self {
+        let of = if params.depth_stride == 1 { Self::Forward } else { Self::Backward };
+        of(exponent(params.rows), exponent(params.depth.max(params.tangent_depth)))
+    }
+
+    pub(super) fn of_weights(params: &Weights) -> Self {
+        Self::Weights(exponent(params.rows), exponent(params.columns))
+    }
+}
+
+impl Display for ShapeClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, rows, others) = match *self {
+            Self::Forward(rows, terms) => ("forward", rows, terms),
+            Self::Backward(rows, terms) => ("backward", rows, terms),
+            Self::Weights(rows, columns) => ("weights", rows, columns),
+        };
+        write!(f, "{name} {}x{}", 1_u64 << rows, 1_u64 << others)
+    }
+}
+
+/// The tiles of a device's products.
+#[derive(Debug)]
+pub(super) struct Tiles {
+    software: bool,
+    chosen: BTreeMap<ShapeClass, Tile>,
+    used: BTreeMap<ShapeClass, Tile>,
+    warning: Option<String>,
+}
+
+impl Tiles {
+    /// The defaults for a device of that type.
+    pub(super) fn suited_to(device_type: wgpu::DeviceType) -> Self {
+        Self { software: device_type == wgpu::DeviceType::Cpu, chosen: BTreeMap::new(), used: BTreeMap::new(), warning: None }
+    }
+
+    /// The tile for a product of that class, which is noted as used.
+    pub(super) fn of(&mut self, class: ShapeClass) -> Tile {
+        let tile = self.chosen.get(&class).copied().unwrap_or_else(|| self.default_of(class));
+        self.used.insert(class, tile);
+        tile
+    }
+
+    /// Takes `tile` for products of that class from now on.
+    pub(super) fn choose(&mut self, class: ShapeClass, tile: Tile) {
+        self.chosen.insert(class, tile);
+    }
+
+    /// Whether a tile has been chosen for that class.
+    pub(super) fn has_chosen(&self, class: ShapeClass) -> bool {
+        self.chosen.contains_key(&class)
+    }
+
+    /// Notes what a user should know of how they were chosen.
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warning = Some(warning);
+    }
+
+    /// All that were chosen.
+    pub(super) fn chosen(&self) -> &BTreeMap<ShapeClass, Tile> {
+        &self.chosen
+    }
+
+    /// The tiles that may be best on this device for that class, the default first.
+    pub(super) fn candidates(&self, class: ShapeClass, subgroups: bool) -> Vec<Tile> {
+        let all: &[Tile] = if matches!(class, ShapeClass::Weights(..)) { &Tile::WEIGHTS } else { &Tile::PASSES };
+        let default = self.default_of(class);
+        let fits = |tile: &Tile| *tile != default && tile.is_for_hardware() != self.software && (subgroups || !tile.needs_subgroups());
+        std::iter::once(default).chain(all.iter().copied().filter(fits)).collect()
+    }
+
+    fn default_of(&self, class: ShapeClass) -> Tile {
+        match (class, self.software) {
+            (ShapeClass::Weights(..), true) => Tile::SOFTWARE_WEIGHTS,
+            (_, true) => Tile::SOFTWARE_PASS,
+            // Where one extent is at most 32 and the other at most 512, tiles of 64 x 64 would leave most of a device idle.
+            (ShapeClass::Weights(rows, columns), false) if rows.min(columns) <= 5 && rows.max(columns) <= 9 => Tile::SPLIT,
+            (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _), false) if rows <= 5 => Tile::THIN,
+            (_, false) => Tile::SHARED_64X64,
+        }
+    }
+}
+
+/// The tiles of the products made so far, and the warning if there is one.
+impl Display for Tiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used = self.used.iter().map(|(class, tile)| format!("{class}: {tile}"));
+        let warning = self.warning.iter().map(|warning| format!("warning: {warning}"));
+        f.write_str(&used.chain(warning).collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_a_power_of_two_that_holds_the_shape() {
+        let found = [1, 2, 3, 10, 16, 17, 512].map(exponent);
+        assert_eq!(found, [0, 1, 2, 4, 4, 5, 9]);
+        let params = Product { rows: 10, depth: 512, depth_stride: 1, ..Product::default() };
+        assert_eq!(ShapeClass::of_pass(&params).to_string(), "forward 16x512");
+        assert_eq!(ShapeClass::of_pass(&Product { depth_stride: 512, ..params }).to_string(), "backward 16x512");
+    }
+
+    #[test]
+    fn candidates_are_those_of_the_device_and_the_default_is_the_first() {
+        for (device_type, hardware) in [(wgpu::DeviceType::Cpu, false), (wgpu::DeviceType::DiscreteGpu, true)] {
+            let mut tiles = Tiles::suited_to(device_type);
+            for class in [ShapeClass::Forward(9, 9), ShapeClass::Backward(4, 9), ShapeClass::Weights(4, 9), ShapeClass::Weights(9, 9)] {
+                let candidates = tiles.candidates(class, false);
+                assert!(candidates.len() > 1 && candidates[0] == tiles.of(class), "{class}: {candidates:?}");
+                assert!(candidates.iter().all(|tile| tile.is_for_hardware() == hardware && !tile.needs_subgroups()), "{candidates:?}");
+                tiles.choose(class, candidates[1]);
+                assert_eq!(tiles.of(class), candidates[1]);
+            }
+            assert!(tiles.to_string().starts_with("forward 512x512: "), "{tiles}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `hesper calibrate`: whether the bars hold.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::args::{DeviceArgs, FolderArgs, LanczosArgs, ProblemArgs, ReportArgs};
+use super::exit::Outcome;
+use super::problem::Problem;
+use super::progress::Bar;
+use super::reporter::Reporter;
+use super::values;
+use crate::backend;
+use crate::curvature::Curvature;
+use crate::job::{CalibrateJob, CalibrateOptions, JobContext};
+use crate::report::table;
+
+/// How often each error bar holds, against the exact spectrum of a small network
+///
+/// Forms the Hessian of a network of up to 5,000 parameters, finds all its eigenvalues, and runs every estimator with one seed after
+/// another.
+#[derive(Args, Debug)]
+pub(super) struct CalibrateArgs {
+    /// Runs of each estimator
+    #[arg(long, value_name = "S", value_parser = values::count, default_value_t = CalibrateOptions::default().seeds, help_heading = "Method")]
+    seeds: usize,
+    /// Products of each estimator of trace and diagonal
+    #[arg(long, value_name = "P", value_parser = values::count, default_value_t = CalibrateOptions::default().trace_probes,
+        help_heading = "Method")]
+    trace_probes: usize,
+    #[command(flatten)]
+    lanczos: LanczosArgs,
+    #[command(flatten)]
+    problem: ProblemArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome> {
+    let reporter = Reporter::new("calibrate", &args.report, args.folder.out.as_deref())?;
+    let device = args.device.options()?;
+    let problem = Problem::load(&args.problem)?;
+    let options = CalibrateOptions { seeds: args.seeds, sampling: args.lanczos.options(&args.device), trace_probes: args.trace_probes };
+    let bar = Bar::new(&args.report);
+    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let job = CalibrateJob { context: &context, options: &options };
+    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    drop(bar);
+    reporter.finish(&result, |out| table::calibrate(out, &result))?;
+    Ok(Outcome::Done)
+}
