@@ -131,8 +131,8 @@ impl Serialize for Curvature {
 }
 
 impl Draws {
-    /// q for each draw of sample number `sample`: ∂ℓ/∂z_L at a target drawn from the model's own distribution, z_L = `outputs` [C],
-    /// scaled so that the mean of q qᵀ is ∂²ℓ/∂z_L². Yields [draws, C] row by row.
+    /// q for each draw of sample number `sample`: ∂ℓ/∂z_L at a target drawn from the model's own distribution, z_L = `outputs`, C of them,
+    /// scaled so that the mean of q qᵀ is ∂²ℓ/∂z_L². Yields one draw after another.
     ///
     /// Cross-entropy: the class is drawn from the softmax. BCE: each output from its own Bernoulli. MSE: normal about the output, with the
     /// variance whose negative logarithm the loss is.
