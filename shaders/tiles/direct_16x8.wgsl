@@ -1,27 +1,13 @@
 // A tile of 16 rows x 8 samples a thread, straight from memory: no shared memory and no barrier. A workgroup makes 16 rows of
 // 8·LANES samples. A weight's address is the same for all lanes, and so costs a scalar load a wave; activations are read as vec4,
-// neighbouring lanes side by side. Follows product.wgsl.
-//
-// Everything is written out, with constant indices: drivers keep an array in registers only then, and do not unroll loops of this size
-// (Mesa: 2 GFLOP/s as a loop, 20 written out). What a loop needs of the uniforms is kept in registers too, since drivers reload it in
-// every round otherwise.
+// neighbouring lanes side by side. Follows product.wgsl,
+// and is followed by direct.wgsl.
 
+const ROWS: u32 = 16u;
 const VEC4: u32 = 2u;
 const ELEMENTS: u32 = 32u;
 
 alias Tile = array<mat4x4<f32>, 8>;
-
-fn position(workgroup: vec3<u32>, lane: u32) -> Position {
-    return Position(workgroup.y * 16u, workgroup.x * LANES * VEC4 + lane, workgroup.z, lane);
-}
-
-fn row_of(at: Position, i: u32) -> u32 {
-    return at.row + i / (4u * VEC4) * 4u + i % 4u;
-}
-
-fn column4_of(at: Position, i: u32) -> u32 {
-    return at.column4 + i / 4u % VEC4 * LANES;
-}
 
 alias Samples = array<vec4<f32>, 2>;
 
@@ -46,14 +32,6 @@ fn rows_from(first: u32, base: u32) -> Rows {
 
 fn next(rows: Rows, step: u32) -> Rows {
     return Rows(rows.a + step, rows.b + step, rows.c + step, rows.d + step);
-}
-
-fn four_weights(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
-}
-
-fn four_of_vector(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(vector[at.x], vector[at.y], vector[at.z], vector[at.w]);
 }
 
 fn add(tile: ptr<function, Tile>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, z: Samples) {

@@ -1,26 +1,12 @@
 // The tile of direct_16x8.wgsl, each weight loaded by one lane of eight and broadcast to the others: for drivers that do not see
-// that an address is the same for all lanes. Needs subgroups of at least eight lanes. Follows product.wgsl.
-//
-// Everything is written out, with constant indices: drivers keep an array in registers only then, and do not unroll loops of this size
-// (Mesa: 2 GFLOP/s as a loop, 20 written out). What a loop needs of the uniforms is kept in registers too, since drivers reload it in
-// every round otherwise.
+// that an address is the same for all lanes. Needs subgroups of at least eight lanes. Follows product.wgsl,
+// and is followed by direct.wgsl.
 
+const ROWS: u32 = 16u;
 const VEC4: u32 = 2u;
 const ELEMENTS: u32 = 32u;
 
 alias Tile = array<mat4x4<f32>, 8>;
-
-fn position(workgroup: vec3<u32>, lane: u32) -> Position {
-    return Position(workgroup.y * 16u, workgroup.x * LANES * VEC4 + lane, workgroup.z, lane);
-}
-
-fn row_of(at: Position, i: u32) -> u32 {
-    return at.row + i / (4u * VEC4) * 4u + i % 4u;
-}
-
-fn column4_of(at: Position, i: u32) -> u32 {
-    return at.column4 + i / 4u % VEC4 * LANES;
-}
 
 alias Samples = array<vec4<f32>, 2>;
 

@@ -49,6 +49,7 @@ sources! {
     TILE = "common/tile.wgsl";
     PRODUCT = "common/product.wgsl";
     WEIGHT_PRODUCT = "common/weights.wgsl";
+    DIRECT = "common/direct.wgsl";
     SHARED = "common/shared.wgsl";
     REDUCE = "common/reduce.wgsl";
     ACTIVATION = "common/activation.wgsl";
@@ -115,12 +116,12 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
 fn pass(form: Option<Form>, finish: &[&'static Source], entry_points: &'static [&'static str]) -> Assembly {
     let form = form.expect("a product has a tile");
     let tile: &[&Source] = match form {
-        Form::Direct8x4 => &[&DIRECT_8X4],
-        Form::Direct32x16 => &[&DIRECT_32X16],
-        Form::Subgroup16x8 => &[&SUBGROUP_16X8],
+        Form::Direct8x4 => &[&DIRECT_8X4, &DIRECT],
+        Form::Direct32x16 => &[&DIRECT_32X16, &DIRECT],
+        Form::Subgroup16x8 => &[&SUBGROUP_16X8, &DIRECT],
         Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_PASS],
         Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_PASS],
-        _ => &[&DIRECT_16X8],
+        _ => &[&DIRECT_16X8, &DIRECT],
     };
     let sources = [&[&TILE, &PRODUCT], tile, finish].concat();
     Assembly { sources, entry_points, subgroups: form == Form::Subgroup16x8 }
