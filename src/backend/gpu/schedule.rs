@@ -4,7 +4,7 @@
 use super::array::Array;
 use super::device::Device;
 use super::linearization::{Model, Point, layers, numbers_per_sample};
-use super::segment::{Data, Segment, Source};
+use super::segment::{Data, Segment, upload};
 use super::shards::Shards;
 use super::space::GpuSpace;
 use crate::curvature::{Capacity, Curvature, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
@@ -25,7 +25,7 @@ enum Storage {
     /// The data of each segment, and room for one point.
     Recomputed { data: Vec<Data>, point: Point },
     /// Room for the data of two segments, so that one is brought in while the device works on the other, and for one point.
-    Streamed { source: Source, data: Vec<Data>, point: Point },
+    Streamed { objective: Objective, data: Vec<Data>, point: Point },
 }
 
 impl Held {
@@ -34,14 +34,13 @@ impl Held {
         let (device, network) = (space.device(), objective.network());
         let segments = cut(network, device, objective.samples(), schedule)?;
         let longest = segments[0].padded;
-        let source = Source::new(objective);
         let storage = match schedule.mode {
             Mode::Cached => {
                 let expected = device.buffer("the targets", network.outputs() * longest)?;
                 let cached = segments.iter().map(|segment| {
                     let input = device.buffer("the inputs", network.inputs() * segment.padded)?;
                     let point = Point::new(device, &model.layers, segment.padded)?;
-                    source.upload(device, segment, &input, &expected)?;
+                    upload(objective, device, segment, &input, &expected)?;
                     model.linearize(space, segment, &input, &expected, &point)?;
                     Ok((input, point))
                 });
@@ -50,14 +49,14 @@ impl Held {
             Mode::Recomputed => {
                 let data = segments.iter().map(|segment| {
                     let data = Data::new(device, network, segment.padded)?;
-                    source.upload(device, segment, &data.input, &data.expected)?;
+                    upload(objective, device, segment, &data.input, &data.expected)?;
                     Ok(data)
                 });
                 Storage::Recomputed { data: data.collect::<Result<_>>()?, point: Point::new(device, &model.layers, longest)? }
             }
             Mode::Streamed => {
                 let data = (0..2).map(|_| Data::new(device, network, longest)).collect::<Result<_>>()?;
-                Storage::Streamed { source, data, point: Point::new(device, &model.layers, longest)? }
+                Storage::Streamed { objective: objective.clone(), data, point: Point::new(device, &model.layers, longest)? }
             }
         };
         Ok(Self { segments, storage })
@@ -76,9 +75,9 @@ impl Held {
                 model.linearize(space, segment, input, expected, point)?;
                 Ok((input, point))
             }
-            Storage::Streamed { source, data, point } => {
+            Storage::Streamed { objective, data, point } => {
                 let Data { input, expected } = &data[index % data.len()];
-                source.upload(space.device(), segment, input, expected)?;
+                upload(objective, space.device(), segment, input, expected)?;
                 model.linearize(space, segment, input, expected, point)?;
                 Ok((input, point))
             }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::array::Array;
 use super::device::Device;
-use crate::curvature::{Inputs, Objective};
+use crate::curvature::Objective;
 use crate::error::{Error, Result};
 use crate::model::{Network, Targets};
 use crate::numeric::Real;
@@ -72,36 +72,20 @@ impl Data {
     }
 }
 
-/// Where a segment's data come from.
-#[derive(Debug)]
-pub(super) struct Source {
-    inputs: Inputs,
-    targets: Targets,
-    outputs: usize,
-}
-
-impl Source {
-    pub(super) fn new(objective: &Objective) -> Self {
-        let (inputs, targets) = (objective.inputs().clone(), objective.targets().clone());
-        Self { inputs, targets, outputs: objective.network().outputs() }
-    }
-
-    /// Brings the data of `segment` to the device, after all work recorded so far.
-    pub(super) fn upload(&self, device: &Device, segment: &Segment, input: &Array, expected: &Array) -> Result<()> {
-        // The device works on what is recorded while the host prepares this.
-        device.submit()?;
-        let (width, outputs) = (self.inputs.width(), self.outputs);
-        let inputs = transposed(segment, width, |sample, unit| f32::from_f64(self.inputs.at(sample * width + unit)));
-        device.write(input, 0, &inputs)?;
-        let targets = match &self.targets {
-            Targets::Classes(classes) => {
-                transposed(segment, outputs, |sample, output| if classes[sample] as usize == output { 1.0 } else { 0.0 })
-            }
-            Targets::Values(values) => transposed(segment, outputs, |sample, output| f32::from_f64(values[sample * outputs + output])),
-            Targets::Inputs => inputs,
-        };
-        device.write(expected, 0, &targets)
-    }
+/// Brings the data of `segment` to the device, after all work recorded so far.
+pub(super) fn upload(objective: &Objective, device: &Device, segment: &Segment, input: &Array, expected: &Array) -> Result<()> {
+    // The device works on what is recorded while the host prepares this.
+    device.submit()?;
+    let width = objective.network().inputs();
+    let inputs = transposed(segment, width, |sample, unit| f32::from_f64(objective.inputs().at(sample * width + unit)));
+    device.write(input, 0, &inputs)?;
+    let targets = match objective.targets() {
+        Targets::Inputs => inputs,
+        Targets::Classes(_) | Targets::Values(_) => {
+            transposed(segment, objective.network().outputs(), |sample, output| f32::from_f64(objective.target(sample, output)))
+        }
+    };
+    device.write(expected, 0, &targets)
 }
 
 /// Samples that are transposed together, so that the rows they are read from stay in cache.
