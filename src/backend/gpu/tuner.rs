@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::adapter::driver;
 use super::array::Array;
+use super::cut::Extents;
 use super::device::Device;
 use super::kernel::{Curve, Kernel};
+use super::linearization::layers;
 use super::product;
 use super::space::word;
 use super::tile::Tile;
@@ -82,14 +84,14 @@ struct Case {
 impl Case {
     /// The products of the tangent passes.
     fn all(network: &Network) -> Vec<Self> {
-        let layers = network.layers();
-        let curve = |index: usize| if layers[index].activation.is_piecewise_linear() { Curve::Linear } else { Curve::Curved };
+        let layers = layers(network);
         let mut cases = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
-            cases.push(Self { kernel: Kernel::ForwardOver(curve(index)), rows: layer.outputs, others: layer.inputs });
-            cases.push(Self { kernel: Kernel::Weights, rows: layer.outputs, others: layer.inputs });
+            let Extents { inputs, outputs } = layer.extents;
+            cases.push(Self { kernel: Kernel::ForwardOver(layer.curve), rows: outputs, others: inputs });
+            cases.push(Self { kernel: Kernel::Weights, rows: outputs, others: inputs });
             if index > 0 {
-                cases.push(Self { kernel: Kernel::BackwardOver(curve(index - 1)), rows: layer.inputs, others: layer.outputs });
+                cases.push(Self { kernel: Kernel::BackwardOver(layers[index - 1].curve), rows: inputs, others: outputs });
             }
         }
         // The largest first: where the time is short, it goes where it pays.
