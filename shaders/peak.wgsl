@@ -1,7 +1,6 @@
-// The device's peaks. `peak`, in single precision: eight independent chains of fused multiply-adds on vec4 a thread, nothing loaded.
-// `copy`, of its memory: every number is read once and written once, neighbouring threads side by side.
+// The device's peak in single precision: eight independent chains of fused multiply-adds on vec4 a thread, nothing loaded.
 //
-// `rounds` rounds of 8 · 4 multiply-adds; the sum is stored so that no compiler may drop the work; a copy is of `rounds` vec4 a thread.
+// `rounds` rounds of 8 · 4 multiply-adds; the sum is stored so that no compiler may drop the work.
 // Grid: any number of groups of 64 threads.
 
 struct Peak {
@@ -12,7 +11,6 @@ struct Peak {
 
 @group(0) @binding(0) var<uniform> p: Peak;
 @group(0) @binding(1) var<storage, read_write> result: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> source: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn peak(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -37,12 +35,4 @@ fn peak(@builtin(global_invocation_id) id: vec3<u32>) {
         h = fma(h, m, t);
     }
     result[id.x] = a + b + c + d + e + f + g + h;
-}
-
-@compute @workgroup_size(64)
-fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    for (var i = 0u; i < p.rounds; i += 1u) {
-        let e = i * 64u * groups.x + id.x;
-        result[e] = source[e];
-    }
 }

@@ -28,7 +28,6 @@ pub enum Kernel {
     BasisSubtract,
     Rademacher,
     Peak,
-    Copy,
 }
 
 /// Whether a layer keeps terms of φ''.
@@ -104,7 +103,6 @@ impl Kernel {
             Self::BasisSubtract,
             Self::Rademacher,
             Self::Peak,
-            Self::Copy,
         ];
         forward.chain(passes).chain(losses).chain(fixed).collect()
     }
@@ -137,7 +135,6 @@ impl Kernel {
             Self::BasisSubtract => "basis_subtract",
             Self::Rademacher => "rademacher",
             Self::Peak => "peak",
-            Self::Copy => "copy",
         }
     }
 }

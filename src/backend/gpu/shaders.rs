@@ -109,7 +109,7 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
             &["dot_partials", "dot_total", "divide", "subtract_scaled", "basis_partials", "basis_totals", "basis_subtract"],
         ),
         Kernel::Rademacher => fixed(&[&PROBE], &["rademacher"]),
-        Kernel::Peak | Kernel::Copy => fixed(&[&PEAK], &["peak", "copy"]),
+        Kernel::Peak => fixed(&[&PEAK], &["peak"]),
     }
 }
 
