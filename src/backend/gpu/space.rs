@@ -105,25 +105,19 @@ impl GpuSpace {
     /// Row `slot` of `s` ← xᵀy for each column, or its root.
     fn reduce(&self, x: &GpuBlock, y: &GpuBlock, s: &GpuScalars, slot: Slot, root: bool) -> Result<()> {
         assert!(x.columns == y.columns && x.columns == s.columns, "operands of equal width");
-        let total = Krylov { slot: word(slot.0), root: u32::from(root), ..Krylov::default() };
-        let parts = self.params(x.columns).zip(x.shards.iter().zip(&y.shards)).map(|(params, (x, y))| (params, &**x, &**y));
-        self.sum(parts, self.all_groups(), x.columns, s, total)
-    }
-
-    /// Row `total.slot` of `s` ← the sum over `parts`, each the product of two arrays, plus a constant.
-    pub(super) fn sum<'a>(
-        &self,
-        parts: impl Iterator<Item = (Krylov, &'a Buffer, &'a Buffer)>,
-        all_groups: usize,
-        columns: usize,
-        s: &GpuScalars,
-        total: Krylov,
-    ) -> Result<()> {
-        let partials = self.partials(columns * all_groups)?;
-        for (params, x, y) in parts {
+        let all_groups = self.all_groups();
+        let partials = self.partials(x.columns * all_groups)?;
+        for (params, (x, y)) in self.params(x.columns).zip(x.shards.iter().zip(&y.shards)) {
             self.partial_sum(params, x, y, &partials)?;
         }
-        self.total(Krylov { columns: word(columns), all_groups: word(all_groups), ..total }, &partials, s)
+        let total = Krylov {
+            columns: word(x.columns),
+            all_groups: word(all_groups),
+            slot: word(slot.0),
+            root: u32::from(root),
+            ..Krylov::default()
+        };
+        self.total(total, &partials, s)
     }
 
     /// One part of a sum, to be followed by the others and [`total`](Self::total).
