@@ -145,20 +145,12 @@ impl Inputs {
         rows
     }
 
+    /// The flat index of the first number that is not finite once it is scaled.
     fn first_non_finite(&self) -> Option<usize> {
-        let mut first = None;
-        match &self.values {
-            Storage::Packed(values) => {
-                let mut at = 0;
-                values.for_each(0..values.len(), |value| {
-                    if first.is_none() && !(value * self.scale).is_finite() {
-                        first = Some(at);
-                    }
-                    at += 1;
-                });
-            }
-            values => first = (0..values.len()).find(|&at| !self.at(at).is_finite()),
-        }
-        first
+        let mut row = vec![0.0; self.width];
+        (0..self.samples()).find_map(|sample| {
+            self.copy_rows(sample..sample + 1, &mut row);
+            row.iter().position(|x: &f64| !x.is_finite()).map(|at| sample * self.width + at)
+        })
     }
 }
