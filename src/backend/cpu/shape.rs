@@ -3,8 +3,8 @@
 //! A key design decision: exact zeros are skipped by whole units. An input that is zero in every sample (the dark border of images), or a
 //! hidden unit that no sample switches on (φ = φ' = φ'' = 0 throughout, as ReLUs die), has no part in any product: the network without
 //! it is a smaller dense network, and its products run at the full speed of dense ones. Directions are gathered into its parameters and
-//! products put back. Zeros of single samples are too many to ignore and too scattered to win: products that skip them run at less
-//! than half the speed of dense ones, and trained ReLU layers are more than half on.
+//! products put back. Zeros of single samples are not skipped: trained ReLU layers are more than half on (measured: 0.62 and 0.70 of
+//! a network on MNIST), where products that skip them have little to win.
 
 use rayon::prelude::*;
 
@@ -85,15 +85,15 @@ impl Units {
     /// The places of their parameters.
     pub(super) fn parameters(&self, network: &Network) -> Kept {
         let mut kept = Vec::new();
-        let mut place = 0;
+        let mut places = 0_u32..;
         for (layer, levels) in network.layers().iter().zip(self.0.windows(2)) {
-            for &row in &levels[1] {
-                kept.extend((place..).zip(&levels[0]).filter(|&(_, &column)| row && column).map(|(place, _)| place));
-                place += levels[0].iter().map(|_| 1_u32).sum::<u32>();
-            }
+            let (columns, rows) = (&levels[0], &levels[1]);
+            let mut keep = |units: &[bool], row: bool| {
+                kept.extend(units.iter().zip(places.by_ref()).filter(|&(&unit, _)| unit && row).map(|(_, place)| place));
+            };
+            rows.iter().for_each(|&row| keep(columns, row));
             if layer.bias.is_some() {
-                kept.extend((place..).zip(&levels[1]).filter(|&(_, &row)| row).map(|(place, _)| place));
-                place += levels[1].iter().map(|_| 1_u32).sum::<u32>();
+                keep(rows, true);
             }
         }
         kept.shrink_to_fit();
