@@ -80,13 +80,13 @@ impl<T: Real> Cpu<T> {
     /// # Errors
     /// [`Error::Memory`] where it does not.
     pub fn plan(objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
+        curvature.check_is_hessian("cpu")?;
         let capacity = Capacity {
             samples: objective.samples(),
             vector_bytes: (objective.dim() * size_of::<T>()) as u64,
             micro_batch: WAVE * SEGMENT,
             max_columns: usize::MAX,
         };
-        curvature.check_is_hessian("cpu")?;
         MemoryPlan::choose(demand, &capacity, |schedule| Self::footprint(objective, schedule))
     }
 
