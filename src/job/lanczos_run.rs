@@ -92,7 +92,7 @@ impl SamplingOptions {
                 "the memory budget holds {kept} vectors, too few to find outliers first: error bars are wider; --memory-budget helps"
             ));
         }
-        let vectors = plan.steps_kept() + plan.deflate;
+        let vectors = kept_steps(plan.reorthogonalization, plan.steps) + plan.deflate;
         let remedy = match self.reorthogonalization {
             Reorthogonalization::None => "fewer --samples or --deflate 0",
             _ => "fewer --steps or --reorthogonalize none",
@@ -119,13 +119,19 @@ impl SamplingOptions {
         let (seed, reorthogonalization) = (self.seed, self.reorthogonalization);
         Ok(SamplingPlan { probes, steps, deflate: self.deflate.min(dim / 2), seed, reorthogonalization, columns, warnings })
     }
-}
 
-impl SamplingOptions {
     /// What the runs keep in memory.
     pub fn workload(&self, dim: usize) -> Workload {
-        let steps = if self.reorthogonalization == Reorthogonalization::None { 0 } else { self.steps.min(dim) };
-        memory::lanczos_workload(self.columns, self.probes, steps + self.deflate.min(dim / 2))
+        let kept = kept_steps(self.reorthogonalization, self.steps.min(dim)) + self.deflate.min(dim / 2);
+        memory::lanczos_workload(self.columns, self.probes, kept)
+    }
+}
+
+/// Vectors that a run of `steps` steps keeps besides the known ones.
+fn kept_steps(reorthogonalization: Reorthogonalization, steps: usize) -> usize {
+    match reorthogonalization {
+        Reorthogonalization::None => 0,
+        Reorthogonalization::Full => steps,
     }
 }
 
@@ -143,14 +149,6 @@ impl SamplingPlan {
     pub(super) fn products(&self, pairs: usize) -> usize {
         let search = if self.deflate > 0 { self.steps + pairs } else { 0 };
         self.probes as usize * self.steps + search
-    }
-
-    /// Vectors that a run keeps besides the known ones.
-    fn steps_kept(&self) -> usize {
-        match self.reorthogonalization {
-            Reorthogonalization::None => 0,
-            _ => self.steps,
-        }
     }
 }
 
