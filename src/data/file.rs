@@ -38,7 +38,7 @@ pub fn load_array(path: &Path) -> Result<Array> {
     let array = if in_gzip {
         read_array(&mut BufReader::new(MultiGzDecoder::new(file)), None)
     } else {
-        let whole = open_file(path)?;
+        let whole = handle(path, &file)?;
         read_array(&mut file, Some(&whole))
     };
     array.map_err(|problem| Error::format(path, problem))
@@ -61,7 +61,7 @@ pub(super) fn load_named<const COUNT: usize>(path: &Path, names: [&str; COUNT]) 
     }
     let mut file = open(path)?;
     if starts_with(path, &mut file, npz::MAGIC)? || has_ending(path, "npz") {
-        let whole = open_file(path)?;
+        let whole = handle(path, &file)?;
         return npz::read(file, Some(&whole), path, names);
     }
     if starts_with(path, &mut file, npy::MAGIC)? {
@@ -98,11 +98,12 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {
-    open_file(path).map(BufReader::new)
+    File::open(path).map(BufReader::new).map_err(|error| Error::file(path, error))
 }
 
-fn open_file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::file(path, error))
+/// The same file once more, for who maps it.
+fn handle(path: &Path, file: &BufReader<File>) -> Result<File> {
+    file.get_ref().try_clone().map_err(|error| Error::file(path, error))
 }
 
 fn starts_with(path: &Path, file: &mut BufReader<File>, magic: &[u8]) -> Result<bool> {
