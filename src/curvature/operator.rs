@@ -18,7 +18,7 @@ use rand_distr::{Distribution as _, StandardNormal, StandardUniform};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
-use crate::model::Loss;
+use crate::model::{Activation, Loss};
 use crate::rng::Stream;
 
 /// A symmetric operator of the objective.
@@ -156,7 +156,7 @@ impl Draws {
                 Loss::BceWithLogits => outputs
                     .iter()
                     .map(|o| {
-                        let p = 1.0 / (1.0 + (-o).exp());
+                        let p = Activation::Sigmoid.jet(*o).value;
                         share * (p - f64::from(u8::from(uniform() < p)))
                     })
                     .collect(),
