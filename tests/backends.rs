@@ -10,7 +10,7 @@ use common::conformance::space_conformance;
 use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient, normal, product, relative_error};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
-use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob};
+use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob, SpotCheck};
 use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
 use hesper::model::{Activation, Loss};
 use hesper::numeric::Precision;
@@ -273,7 +273,7 @@ fn a_choice_becomes_an_operator() {
             Workload { columns: 1, vectors: 2 }
         }
 
-        fn run<A: CurvatureOperator>(self, operator: &A) -> hesper::Result<Self::Output> {
+        fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> hesper::Result<Self::Output> {
             Ok((operator.info().kind, operator.info().precision))
         }
     }

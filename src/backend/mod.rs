@@ -6,6 +6,7 @@
 pub mod cpu;
 pub mod gpu;
 pub mod reference;
+mod spot_check;
 
 use std::fmt::{self, Display};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use self::cpu::Cpu;
 use self::gpu::{Device, Gpu, Software, Tune};
 use self::reference::Reference;
+pub use self::spot_check::ProductError;
 use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, Workload};
 use crate::error::{Error, Result};
 use crate::numeric::Precision;
@@ -96,11 +98,11 @@ pub trait OperatorJob {
     /// What the work keeps in memory beside its operator, for `dim` parameters.
     fn workload(&self, dim: usize) -> Workload;
 
-    /// Does the work.
+    /// Does the work; `spot_check` measures, where the work asks it, how exact the operator's products are.
     ///
     /// # Errors
     /// Whatever the work meets.
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<Self::Output>;
+    fn run<A: CurvatureOperator>(self, operator: &A, spot_check: &SpotCheck<'_>) -> Result<Self::Output>;
 }
 
 /// A backend and its precision, chosen; a GPU is open.
@@ -142,6 +144,38 @@ impl Choice {
     }
 }
 
+/// The means to measure how exact the products of the operator are that a job is given.
+pub struct SpotCheck<'a> {
+    objective: &'a Objective,
+    curvature: Curvature,
+    choice: &'a Choice,
+}
+
+impl SpotCheck<'_> {
+    /// The error of two products on some of the samples: with a Gaussian vector, which all eigenvectors share, and with its image, where
+    /// the largest eigenvalues dominate.
+    ///
+    /// None on the reference itself, and where the network is so large that a single sample takes the reference too long.
+    ///
+    /// # Errors
+    /// As the construction of both operators.
+    pub fn measure(&self, seed: u64) -> Result<Option<ProductError>> {
+        let samples = spot_check::samples(self.objective);
+        if samples == 0 {
+            return Ok(None);
+        }
+        let (subset, curvature) = (self.objective.samples_only(0..samples)?, self.curvature);
+        let reference = || Reference::new(&subset, curvature);
+        let (relative, magnitude) = match self.choice {
+            Choice::CpuF32 => spot_check::worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
+            Choice::CpuF64 => spot_check::worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
+            Choice::Gpu(device) => spot_check::worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
+            Choice::Reference => return Ok(None),
+        };
+        Ok(Some(ProductError { relative, magnitude, samples }))
+    }
+}
+
 /// Where a job will run, and how it fits into the memory there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -176,13 +210,14 @@ pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOption
 pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
     let choice = Choice::new(options)?;
     let schedule = choice.plan(objective, curvature, &options.demand(job.workload(objective.dim())))?.schedule;
-    match choice {
-        Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?),
-        Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?),
+    let spot_check = SpotCheck { objective, curvature, choice: &choice };
+    match &choice {
+        Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),
+        Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, &spot_check),
         Choice::Gpu(device) => {
             device.tune(objective.network(), options.tune)?;
-            job.run(&Gpu::with_schedule(objective, curvature, &device, schedule)?)
+            job.run(&Gpu::with_schedule(objective, curvature, device, schedule)?, &spot_check)
         }
-        Choice::Reference => job.run(&Reference::new(objective, curvature)?),
+        Choice::Reference => job.run(&Reference::new(objective, curvature)?, &spot_check),
     }
 }

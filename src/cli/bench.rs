@@ -10,7 +10,7 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::synthetic::Synthetic;
 use super::values::{self, Shape};
-use crate::backend::{self, OperatorJob};
+use crate::backend::{self, OperatorJob, SpotCheck};
 use crate::curvature::{Curvature, CurvatureOperator, Workload};
 use crate::error;
 use crate::job::{self, BenchOptions, BenchRecord, BenchReport, JobContext};
@@ -95,7 +95,7 @@ impl OperatorJob for Cases<'_> {
         job::bench_workload(self.columns.iter().copied().max().unwrap_or(1))
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> error::Result<Self::Output> {
+    fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> error::Result<Self::Output> {
         let peak_gflops = operator.peak_gflops()?;
         let case = |&columns: &usize| {
             let options = BenchOptions { columns, runs: self.runs, peak_gflops, ..BenchOptions::default() };

@@ -94,7 +94,8 @@ impl Objective {
             Targets::Values(values) => Targets::Values(values[samples.start * outputs..samples.end * outputs].to_vec()),
             Targets::Inputs => Targets::Inputs,
         };
-        Self::new(Network::clone(&self.network), self.loss, self.weight_decay, self.inputs.rows(samples)?, targets)
+        let inputs = Arc::new(self.inputs.rows(samples)?);
+        Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), ..*self })
     }
 
     /// Number of parameters.

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::functionals::NegativeShare;
 use super::measure::SpectralMeasure;
-use super::quadrature::ROUNDING;
 use super::sample::{Bounded, jackknife};
 use crate::krylov::RitzValue;
 
@@ -15,14 +14,14 @@ pub struct LearningRate {
     pub value: f64,
     /// 2/(θ + residual): an eigenvalue lies within the residual of θ, and if it is the largest one, 2/λmax is no less than this.
     pub lower: f64,
-    /// 2/(θ − 10·ε·max|θ|): λmax is never below θ, rounding aside. None where rounding may have made θ positive.
+    /// 2/(θ − τ): λmax is never below θ, but for the rounding errors' τ. None where they may have made θ positive.
     pub upper: Option<f64>,
 }
 
-/// 2/λmax with its bar; none where λmax ≤ 0 (no step is too large) or no value is known.
-pub fn max_stable_learning_rate(largest: Option<RitzValue>, scale: f64, epsilon: f64) -> Option<LearningRate> {
+/// 2/λmax with its bar; none where λmax ≤ 0 (no step is too large) or no value is known. `resolution` is τ, and part of the residual.
+pub fn max_stable_learning_rate(largest: Option<RitzValue>, resolution: f64) -> Option<LearningRate> {
     let RitzValue { value, residual } = largest.filter(|ritz| ritz.value > 0.0)?;
-    let surely = value - ROUNDING * epsilon * scale;
+    let surely = value - resolution;
     Some(LearningRate { value: 2.0 / value, lower: 2.0 / (value + residual), upper: (surely > 0.0).then(|| 2.0 / surely) })
 }
 
@@ -147,10 +146,10 @@ mod tests {
 
     #[test]
     fn learning_rate_has_a_bar_and_needs_positive_curvature() {
-        let rate = max_stable_learning_rate(Some(RitzValue { value: 4.0, residual: 1.0 }), 4.0, 0.0).unwrap();
+        let rate = max_stable_learning_rate(Some(RitzValue { value: 4.0, residual: 1.0 }), 0.0).unwrap();
         assert_eq!(rate, LearningRate { value: 0.5, lower: 0.4, upper: Some(0.5) });
-        assert_eq!(max_stable_learning_rate(Some(RitzValue { value: -1.0, residual: 0.0 }), 4.0, 0.0), None);
-        let unsure = max_stable_learning_rate(Some(RitzValue { value: 1e-9, residual: 0.0 }), 4.0, 1e-7).unwrap();
+        assert_eq!(max_stable_learning_rate(Some(RitzValue { value: -1.0, residual: 0.0 }), 0.0), None);
+        let unsure = max_stable_learning_rate(Some(RitzValue { value: 1e-9, residual: 0.0 }), 4e-7).unwrap();
         assert_eq!(unsure.upper, None);
     }
 
@@ -178,6 +177,7 @@ mod tests {
 
     /// The Lanczos matrix of a start with equal weights on `quantile`((i + ½)/200), run to its end.
     fn measure_of_equal_weights(quantile: &dyn Fn(f64) -> f64) -> SpectralMeasure {
+        use super::super::floor::Floor;
         use crate::krylov::test_support::MatrixOperator;
         use crate::krylov::{Lanczos, LanczosOptions};
         let values: Vec<f64> = (0..200).map(|i| quantile((f64::from(i) + 0.5) / 200.0)).collect();
@@ -187,6 +187,6 @@ mod tests {
         while lanczos.step().unwrap() {}
         let runs: Vec<Tridiagonal> = lanczos.coefficients().unwrap();
         assert!(runs.iter().all(|run| run.steps() > 100 || run.termination != Termination::Completed));
-        SpectralMeasure::new(1000, Vec::new(), runs, f64::EPSILON).unwrap()
+        SpectralMeasure::new(1000, Vec::new(), runs, Floor::assumed(f64::EPSILON)).unwrap()
     }
 }

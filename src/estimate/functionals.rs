@@ -12,7 +12,10 @@ use crate::krylov::Tridiagonal;
 pub fn frobenius_squared(measure: &SpectralMeasure) -> Estimate {
     let known: f64 = measure.pairs().iter().map(|pair| pair.value.powi(2) + 2.0 * pair.residual.powi(2)).sum();
     let square = |run: &Tridiagonal| Some(known + measure.rest() * (run.alphas.first()?.powi(2) + run.betas.first()?.powi(2)));
-    Estimate::from_samples(measure.runs().iter().filter_map(square).collect())
+    let estimate = Estimate::from_samples(measure.runs().iter().filter_map(square).collect());
+    // ‖A + E‖² with ‖E‖_F the floor's share of ‖A‖_F.
+    let rounding = 2.0 * measure.floor().relative * estimate.mean;
+    estimate.widened(rounding)
 }
 
 /// The share of negative eigenvalues among all n.
@@ -124,11 +127,11 @@ fn concentration(measure: &SpectralMeasure, f: impl Fn(f64) -> f64) -> f64 {
 pub fn nuclear_norm(measure: &SpectralMeasure) -> Bounded {
     let known: f64 = measure.pairs().iter().map(|pair| pair.value.abs()).sum();
     let probe = |rule: &Quadrature| {
-        let (lower, upper) = rule.brackets(measure.epsilon()).absolute_moment();
+        let (lower, upper) = rule.brackets(measure.floor().relative).absolute_moment();
         [lower, integral(rule, f64::abs), upper].map(|value| known + measure.rest() * value)
     };
     let probes: Vec<[f64; 3]> = measure.rules().iter().map(probe).collect();
-    Bounded::from_probes(&probes, concentration(measure, f64::abs), coupling(measure, 1.0))
+    Bounded::from_probes(&probes, concentration(measure, f64::abs), coupling(measure, 1.0) + measure.sum_resolution())
 }
 
 /// Σ λᵖ: exact for each probe where p ≤ 2m−1. The coupling enters from p = 2 on, with at most p(p−1)·max|λ|^{p−2}·Σr².
@@ -136,7 +139,12 @@ fn power_sum(measure: &SpectralMeasure, power: i32) -> Bounded {
     let samples: Vec<[f64; 3]> = power_samples(measure, power).into_iter().map(|sample| [sample; 3]).collect();
     let squares: f64 = measure.pairs().iter().map(|pair| pair.residual.powi(2)).sum();
     let slack = if power < 2 { 0.0 } else { f64::from(power * (power - 1)) * measure.scale().powi(power - 2) * squares };
-    Bounded::from_probes(&samples, concentration(measure, |x| x.powi(power)), slack)
+    // |Σ ((λ+e)ᵖ − λᵖ)| ≤ p·max|λ|^{p−2}·Σ|λ||e| ≤ p·max|λ|^{p−2}·‖A‖_F·‖E‖_F.
+    let rounding = match power {
+        1 => measure.sum_resolution(),
+        _ => f64::from(power) * measure.scale().powi(power - 2) * measure.floor().relative * frobenius_squared(measure).mean,
+    };
+    Bounded::from_probes(&samples, concentration(measure, |x| x.powi(power)), slack + rounding)
 }
 
 fn power_samples(measure: &SpectralMeasure, power: i32) -> Vec<f64> {
@@ -147,7 +155,9 @@ fn power_samples(measure: &SpectralMeasure, power: i32) -> Vec<f64> {
 fn participation_ratio(measure: &SpectralMeasure) -> Bounded {
     let samples: Vec<[f64; 2]> =
         power_samples(measure, 2).into_iter().zip(power_samples(measure, 4)).map(|(second, fourth)| [second, fourth]).collect();
-    jackknife(&samples, |[second, fourth]| if fourth > 0.0 { second * second / fourth } else { 0.0 })
+    let ratio = jackknife(&samples, |[second, fourth]| if fourth > 0.0 { second * second / fourth } else { 0.0 });
+    // The numerator's relative error is at most 4, the denominator's 4 floors in a spectrum of one sign; see `power_sum`.
+    ratio.widened(8.0 * measure.floor().relative * ratio.mean)
 }
 
 fn condition_of_positive_part(measure: &SpectralMeasure) -> Option<f64> {
@@ -230,7 +240,7 @@ pub fn damped(measure: &SpectralMeasure, damping: f64) -> Result<Damped> {
             [lower, 0.5 * (lower + upper), upper].map(|value| known + measure.rest() * value)
         };
         let probes: Vec<[f64; 3]> = measure.rules().iter().zip(&left).map(probe).collect();
-        Bounded::from_probes(&probes, concentration(measure, f), coupling(measure, lipschitz))
+        Bounded::from_probes(&probes, concentration(measure, f), coupling(measure, lipschitz) + lipschitz * measure.sum_resolution())
     };
     Ok(Damped {
         damping,

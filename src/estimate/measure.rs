@@ -10,7 +10,9 @@
 //! The rest is seen by probes that are uniform on the unit sphere of the complement, so that the share of a probe that lies in any
 //! fixed subspace follows a Beta law, whatever the eigenvectors.
 
-use super::quadrature::{Quadrature, ROUNDING, quadrature};
+use super::floor::Floor;
+use super::functionals::frobenius_squared;
+use super::quadrature::{Quadrature, quadrature};
 use super::sample::{CONFIDENCE, Estimate};
 use crate::error::Result;
 use crate::krylov::{RitzValue, Tridiagonal};
@@ -22,19 +24,19 @@ pub struct SpectralMeasure {
     pairs: Vec<RitzValue>,
     runs: Vec<Tridiagonal>,
     rules: Vec<Quadrature>,
-    epsilon: f64,
+    floor: Floor,
     scale: f64,
 }
 
 impl SpectralMeasure {
-    /// The measure of an operator of dimension `dim` whose products have a precision of `epsilon`. `pairs` are Θ with the norms rᵢ.
+    /// The measure of an operator of dimension `dim`, computed as exactly as `floor` says. `pairs` are Θ with the norms rᵢ.
     ///
     /// # Errors
     /// As [`Tridiagonal::eigen`].
-    pub fn new(dim: usize, pairs: Vec<RitzValue>, runs: Vec<Tridiagonal>, epsilon: f64) -> Result<Self> {
+    pub fn new(dim: usize, pairs: Vec<RitzValue>, runs: Vec<Tridiagonal>, floor: Floor) -> Result<Self> {
         let rules: Vec<Quadrature> = runs.iter().map(quadrature).collect::<Result<_>>()?;
         let scale = rules.iter().map(Quadrature::scale).chain(pairs.iter().map(|pair| pair.value.abs())).fold(0.0, f64::max);
-        Ok(Self { dim, pairs, runs, rules, epsilon, scale })
+        Ok(Self { dim, pairs, runs, rules, floor, scale })
     }
 
     /// n.
@@ -64,9 +66,9 @@ impl SpectralMeasure {
         &self.rules
     }
 
-    /// ε.
-    pub fn epsilon(&self) -> f64 {
-        self.epsilon
+    /// How exact the arithmetic was.
+    pub fn floor(&self) -> Floor {
+        self.floor
     }
 
     /// The largest magnitude met, pairs and nodes alike.
@@ -74,9 +76,15 @@ impl SpectralMeasure {
         self.scale
     }
 
-    /// τ = 10·ε·max|θ|: closer numbers cannot be told apart.
+    /// τ, the [`Floor`] times max|θ|: by no more do rounding errors E move an eigenvalue (Weyl), and closer numbers cannot be told
+    /// apart.
     pub fn resolution(&self) -> f64 {
-        ROUNDING * self.epsilon * self.scale
+        self.floor.relative * self.scale
+    }
+
+    /// What E may change Σ|λ|, and with it the trace, by: ‖E‖_* ≤ √n·‖E‖_F (Mirsky 1960), where ‖E‖_F is the floor's share of ‖A‖_F.
+    pub fn sum_resolution(&self) -> f64 {
+        self.dim().sqrt() * self.floor.relative * frobenius_squared(self).mean.sqrt()
     }
 
     /// Each probe's rule of the whole spectrum: the pairs with weight 1/n each, the complement's nodes with weights N/n·w.
@@ -92,10 +100,11 @@ impl SpectralMeasure {
         self.rules.iter().map(whole).collect()
     }
 
-    /// tr A = Σθ + N·E(qᵀAq): exact but for the choice of the probes, with Student's interval over them.
+    /// tr A = Σθ + N·E(qᵀAq): exact but for the choice of the probes, with Student's interval over them, and rounding.
     pub fn trace(&self) -> Estimate {
         let known: f64 = self.pairs.iter().map(|pair| pair.value).sum();
         Estimate::from_samples(self.runs.iter().filter_map(|run| run.alphas.first()).map(|alpha| known + self.rest() * alpha).collect())
+            .widened(self.sum_resolution())
     }
 
     /// Half the width of the 95 % interval of the complement's F(x) around its mean over the probes, for any one x:
@@ -123,7 +132,7 @@ impl SpectralMeasure {
     /// Truncation: each probe's Chebyshev-Markov-Stieltjes [brackets](super::Brackets), proved. Sampling:
     /// [`cdf_half_width`](Self::cdf_half_width), at 95 % for each x by itself. Coupling and rounding: x is moved by δ(x) and τ.
     pub fn cdf_bounds(&self, points: &[f64]) -> Vec<(f64, f64)> {
-        let brackets: Vec<_> = self.rules.iter().map(|rule| rule.brackets(self.epsilon)).collect();
+        let brackets: Vec<_> = self.rules.iter().map(|rule| rule.brackets(self.floor.relative)).collect();
         let half_width = self.cdf_half_width();
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
         let probes = brackets.len() as f64;
@@ -162,7 +171,7 @@ pub(crate) mod tests {
             betas: vec![beta, 0.25],
             termination: Termination::Completed,
         };
-        SpectralMeasure::new(dim, pairs, runs.iter().map(run).collect(), f64::EPSILON).unwrap()
+        SpectralMeasure::new(dim, pairs, runs.iter().map(run).collect(), Floor::assumed(f64::EPSILON)).unwrap()
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod deflation;
 mod density;
 mod diagnostics;
+mod floor;
 mod functionals;
 mod measure;
 mod products;
@@ -14,6 +15,7 @@ mod trace;
 pub use deflation::Deflation;
 pub use density::{Density, DensityOptions, MAX_POINTS, density};
 pub use diagnostics::{LearningRate, OutlierSplit, SaddleIndex, TailFit, max_stable_learning_rate, outlier_split, saddle_index, tail_fit};
+pub use floor::Floor;
 pub use functionals::{
     Count, Damped, Functionals, Moment, NegativeShare, count_above, damped, frobenius_squared, functionals, negative_share, nuclear_norm,
 };

@@ -51,7 +51,9 @@ impl Quadrature {
     }
 
     /// What the rule proves about F(x) = μ((−∞, x]).
-    pub fn brackets(&self, epsilon: f64) -> Brackets<'_> {
+    ///
+    /// Both bounds are moved outwards by m·`floor`, the relative error of the arithmetic: the weights come out of m steps.
+    pub fn brackets(&self, floor: f64) -> Brackets<'_> {
         let mut cumulative = vec![0.0];
         for weight in &self.weights {
             cumulative.push(cumulative[cumulative.len() - 1] + weight);
@@ -59,7 +61,7 @@ impl Quadrature {
         // Everything lies below +∞.
         cumulative.push(1.0);
         #[expect(clippy::cast_precision_loss, reason = "m is far below 2⁵³")]
-        let slack = ROUNDING * self.nodes.len() as f64 * epsilon;
+        let slack = self.nodes.len() as f64 * floor;
         Brackets { nodes: &self.nodes, cumulative, slack }
     }
 }
@@ -67,8 +69,8 @@ impl Quadrature {
 /// Bounds of a probe's distribution function F.
 ///
 /// For θ_k ≤ x < θ_{k+1}: Σ_{i<k} wᵢ ≤ F(x) ≤ Σ_{i≤k+1} wᵢ. Proved, not estimated: no measure with the same 2m moments breaks them
-/// (Chebyshev, Markov, Stieltjes; Szegő 1939, section 3.41). They hold from the left, for F(x−), as well. Both are moved outwards by
-/// 10·m·ε: the weights come out of m steps and O(m) rotations.
+/// (Chebyshev, Markov, Stieltjes; Szegő 1939, section 3.41). They hold from the left, for F(x−), as well. Rounding is allowed for, see
+/// [`Quadrature::brackets`].
 #[derive(Clone, Debug)]
 pub struct Brackets<'a> {
     nodes: &'a [f64],
@@ -133,8 +135,8 @@ pub fn radau(run: &Tridiagonal, a: f64) -> Result<Option<Quadrature>> {
     quadrature(&extended).map(Some)
 }
 
-/// Rounding errors of products in a precision ε move an eigenvalue by a few ε·‖A‖: numbers closer than this many ε·max|θ| cannot be
-/// told apart.
+/// Rounding errors of products in a precision ε move an eigenvalue by a few ε·‖A‖: so many ε·max|θ| are allowed for where nobody has
+/// measured them.
 pub(super) const ROUNDING: f64 = 10.0;
 
 #[cfg(test)]

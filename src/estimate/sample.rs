@@ -36,6 +36,12 @@ impl Estimate {
         Self { mean, std_error, ci95, samples }
     }
 
+    /// The same with an interval that reaches `by` further on both sides, for a systematic error.
+    #[must_use]
+    pub fn widened(self, by: f64) -> Self {
+        Self { ci95: self.ci95.map(|[low, high]| [low - by, high + by]), ..self }
+    }
+
     /// Half the width of the interval of level `confidence`; infinite where there is none.
     pub fn half_width(&self, confidence: f64) -> f64 {
         self.std_error.map_or(f64::INFINITY, |error| student_quantile(self.samples.len(), confidence) * error)
@@ -67,6 +73,12 @@ impl Bounded {
             lower: lower.mean - lower.half_width(CONFIDENCE).max(concentration) - slack,
             upper: upper.mean + upper.half_width(CONFIDENCE).max(concentration) + slack,
         }
+    }
+
+    /// The same with bounds that reach `by` further on both sides, for a systematic error.
+    #[must_use]
+    pub fn widened(self, by: f64) -> Self {
+        Self { lower: self.lower - by, upper: self.upper + by, ..self }
     }
 
     /// The same times `factor` > 0.

@@ -8,7 +8,7 @@ use super::context::JobContext;
 use super::memory::{self, vector_bytes};
 use super::progress::Stage;
 use super::record::ModelRecord;
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Slot, VectorSpace as _};
@@ -199,7 +199,7 @@ impl OperatorJob for BenchJob<'_> {
         bench_workload(self.options.columns)
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<BenchRecord> {
+    fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<BenchRecord> {
         bench(operator, self.context, self.options)
     }
 }

@@ -13,7 +13,7 @@ use super::lanczos_run::SamplingOptions;
 use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{LanczosSeconds, VectorSpace as _};
@@ -200,7 +200,7 @@ impl OperatorJob for CalibrateJob<'_> {
         memory::products_workload(None, dim)
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<CalibrateReport> {
+    fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<CalibrateReport> {
         calibrate(operator, self.context, self.options)
     }
 }

@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::context::JobContext;
 use super::lanczos_run::{Sampled, SamplingOptions, records, sample};
 use super::record::{Header, Meter, ProbeRecord, Stats};
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
-use crate::estimate::{self, Density, DensityOptions};
+use crate::estimate::{self, Density, DensityOptions, Floor};
 
 /// How to estimate a density.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -31,6 +31,8 @@ pub struct DensityReport {
     pub options: DensityJobOptions,
     /// The density of eigenvalues.
     pub density: Density,
+    /// What rounding leaves uncertain, relative to the largest magnitude; both bounds are widened by it.
+    pub floor: Floor,
     /// The probes' Gauss rules.
     pub probes: Vec<ProbeRecord>,
     /// What it took.
@@ -43,15 +45,21 @@ pub struct DensityReport {
 ///
 /// # Errors
 /// As [`spectrum`](super::spectrum).
-pub fn density<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &DensityJobOptions) -> Result<DensityReport> {
+pub fn density<A: CurvatureOperator>(
+    operator: &A,
+    context: &JobContext<'_>,
+    options: &DensityJobOptions,
+    product: Option<ProductError>,
+) -> Result<DensityReport> {
     let meter = Meter::start(operator, context);
     let plan = options.sampling.plan(operator)?;
     let header = Header::new("hesper.density/1", operator, context)?;
-    let Sampled { measure, seconds } = sample(operator, context.progress, &plan)?;
+    let Sampled { measure, seconds } = sample(operator, context.progress, &plan, product)?;
     Ok(DensityReport {
         header,
         options: options.clone(),
         density: estimate::density(&measure, &options.density)?,
+        floor: measure.floor(),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),
         warnings: plan.warnings,
@@ -73,7 +81,7 @@ impl OperatorJob for DensityJob<'_> {
         self.options.sampling.workload(dim)
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<DensityReport> {
-        density(operator, self.context, self.options)
+    fn run<A: CurvatureOperator>(self, operator: &A, spot_check: &SpotCheck<'_>) -> Result<DensityReport> {
+        density(operator, self.context, self.options, spot_check.measure(self.options.sampling.seed)?)
     }
 }

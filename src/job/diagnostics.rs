@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::context::JobContext;
 use crate::curvature::{Curvature, CurvatureOperator};
 use crate::error::{Error, Result};
-use crate::estimate::{Count, OutlierSplit, SaddleIndex, TailFit};
-use crate::krylov::{Block, Lanczos, LanczosOptions, LinearOperator, Slot, VectorSpace as _, ritz_values};
+use crate::estimate::{Count, Floor, OutlierSplit, SaddleIndex, TailFit};
+use crate::krylov::{Block, Lanczos, LanczosOptions, LinearOperator, RitzValue, Slot, VectorSpace as _, ritz_values};
 use crate::rng::Distribution;
 
 /// `diagnostics`: what the spectrum says about training at this point.
@@ -35,8 +35,8 @@ pub struct GradientCurvature {
     pub residual: f64,
 }
 
-/// One product and one readback.
-pub(super) fn gradient_curvature<A: CurvatureOperator>(operator: &A) -> Result<Option<GradientCurvature>> {
+/// One product and one readback; the residual is widened by `resolution`, what rounding may move an eigenvalue by.
+pub(super) fn gradient_curvature<A: CurvatureOperator>(operator: &A, resolution: f64) -> Result<Option<GradientCurvature>> {
     let space = operator.space();
     let [loss, norm, form, rest] = [0, 1, 2, 3].map(Slot);
     let (mut gradient, mut product, mut scalars) = (space.block(1)?, space.block(1)?, space.scalars(4, 1)?);
@@ -50,7 +50,7 @@ pub(super) fn gradient_curvature<A: CurvatureOperator>(operator: &A) -> Result<O
     if values.iter().any(|value| !value.is_finite()) {
         return Err(Error::NonFinite(format!("the product with the gradient is not finite: curvature {}", values[form.0])));
     }
-    Ok((values[norm.0] > 0.0).then(|| GradientCurvature { value: values[form.0], residual: values[rest.0] }))
+    Ok((values[norm.0] > 0.0).then(|| GradientCurvature { value: values[form.0], residual: values[rest.0] + resolution }))
 }
 
 /// λmax(DHD) with D = diag|θ|: the sharpness in coordinates that measure each parameter's change relative to itself.
@@ -64,7 +64,7 @@ pub(super) fn gradient_curvature<A: CurvatureOperator>(operator: &A) -> Result<O
 pub struct RelativeSharpness {
     /// The largest Ritz value: λmax(DHD) is no less, rounding aside.
     pub value: f64,
-    /// An eigenvalue of DHD lies within this of it: the residual, or ten ε of the value where that is more.
+    /// An eigenvalue of DHD lies within this of it: the residual and the floor's share of the value.
     pub residual: f64,
 }
 
@@ -72,7 +72,12 @@ pub struct RelativeSharpness {
 const STEPS: usize = 30;
 
 /// [`RelativeSharpness`] by [`STEPS`] Lanczos steps from a random start.
-pub(super) fn relative_sharpness<A: CurvatureOperator>(operator: &A, parameters: &[f64], seed: u64) -> Result<Option<RelativeSharpness>> {
+pub(super) fn relative_sharpness<A: CurvatureOperator>(
+    operator: &A,
+    parameters: &[f64],
+    seed: u64,
+    floor: Floor,
+) -> Result<Option<RelativeSharpness>> {
     let space = operator.space();
     if parameters.len() != space.dim() {
         return Ok(None);
@@ -83,8 +88,8 @@ pub(super) fn relative_sharpness<A: CurvatureOperator>(operator: &A, parameters:
     let mut lanczos = Lanczos::new(&relative, start, 1, LanczosOptions { capacity: STEPS, ..LanczosOptions::default() })?;
     while lanczos.step()? {}
     let values = ritz_values(&lanczos.coefficients()?[0])?;
-    let floor = |value: f64| 10.0 * space.precision().epsilon() * value.abs();
-    Ok(values.last().map(|ritz| RelativeSharpness { value: ritz.value, residual: ritz.residual.max(floor(ritz.value)) }))
+    let widened = |ritz: &RitzValue| ritz.residual + floor.relative * ritz.value.abs();
+    Ok(values.last().map(|ritz| RelativeSharpness { value: ritz.value, residual: widened(ritz) }))
 }
 
 /// D A D on single vectors.
@@ -129,10 +134,10 @@ mod tests {
     #[test]
     fn the_gradient_sees_its_own_curvature() {
         // The gradient is A·1.
-        let found = gradient_curvature(&MatrixOperator::diagonal([3.0, 1.0])).unwrap().unwrap();
+        let found = gradient_curvature(&MatrixOperator::diagonal([3.0, 1.0]), 0.0).unwrap().unwrap();
         assert!((found.value - 28.0 / 10.0).abs() < 1e-14 && (found.residual - 0.6).abs() < 1e-14, "{found:?}");
-        assert_eq!(gradient_curvature(&MatrixOperator::diagonal([0.0, 0.0])).unwrap(), None);
-        assert!(gradient_curvature(&MatrixOperator::diagonal([f64::NAN, 0.0])).is_err());
+        assert_eq!(gradient_curvature(&MatrixOperator::diagonal([0.0, 0.0]), 0.0).unwrap(), None);
+        assert!(gradient_curvature(&MatrixOperator::diagonal([f64::NAN, 0.0]), 0.0).is_err());
     }
 
     /// A' = S⁻¹AS⁻¹ at θ' = Sθ, as a network that computes the same function has it.
@@ -143,15 +148,15 @@ mod tests {
             let scaled = (0..3).flat_map(|i| (0..3).map(move |j| rows[i][j] / (scales[i] * scales[j])));
             MatrixOperator::dense(3, scaled.collect())
         };
-        let theta = [0.5, -2.0, 1.5];
+        let (theta, exact) = ([0.5, -2.0, 1.5], Floor::assumed(f64::EPSILON));
         let sharpness = |scales: [f64; 3]| {
             let parameters: Vec<f64> = theta.iter().zip(scales).map(|(theta, scale)| theta * scale).collect();
-            relative_sharpness(&matrix(scales), &parameters, 0).unwrap().unwrap()
+            relative_sharpness(&matrix(scales), &parameters, 0, exact).unwrap().unwrap()
         };
         let (plain, rescaled) = (sharpness([1.0; 3]), sharpness([10.0, 0.1, 3.0]));
         assert!((plain.value - rescaled.value).abs() < 1e-12 * plain.value && plain.residual < 1e-12, "{plain:?} {rescaled:?}");
         // D A D has 3·4 = 12 on its diagonal.
         assert!(plain.value > 12.0);
-        assert_eq!(relative_sharpness(&matrix([1.0; 3]), &[], 0).unwrap(), None);
+        assert_eq!(relative_sharpness(&matrix([1.0; 3]), &[], 0, exact).unwrap(), None);
     }
 }

@@ -7,7 +7,7 @@ use super::memory;
 use super::pairs::eigenvectors;
 use super::progress::Stage;
 use super::record::{Eigenvalues, Header, Meter, Stats};
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{
@@ -262,7 +262,7 @@ impl OperatorJob for EigsJob<'_> {
         memory::lanczos_workload(None, 1, (self.options.top + self.options.bottom + 2).min(dim))
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<EigsReport> {
+    fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<EigsReport> {
         eigs(operator, self.context, self.options)
     }
 }

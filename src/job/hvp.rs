@@ -8,7 +8,7 @@ use super::context::JobContext;
 use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{LanczosSeconds, VectorSpace as _};
@@ -111,7 +111,7 @@ impl OperatorJob for HvpJob<'_> {
         memory::products_workload(self.options.columns, self.vectors.len() / dim)
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<HvpReport> {
+    fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<HvpReport> {
         hvp(operator, self.context, self.options, self.vectors)
     }
 }

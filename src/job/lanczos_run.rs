@@ -5,14 +5,16 @@ use serde::Serialize;
 use super::memory;
 use super::progress::{Progress, Stage};
 use super::record::ProbeRecord;
+use crate::backend::ProductError;
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
-use crate::estimate::{Deflation, Products, SpectralMeasure};
+use crate::estimate::{Deflation, Floor, Products, SpectralMeasure};
 use crate::krylov::{
-    Extremes, Lanczos, LanczosOptions, LanczosSeconds, LinearOperator, Reorthogonalization, RitzValue, Tridiagonal, VectorSpace as _,
-    extremes, merge_ghosts, ritz_values,
+    Extremes, Lanczos, LanczosOptions, LanczosSeconds, LinearOperator, Reorthogonalization, RitzValue, Slot, Termination, Tridiagonal,
+    VectorSpace, extremes, merge_ghosts, ritz_values,
 };
-use crate::rng::Distribution;
+use crate::numeric::{Precision, Real};
+use crate::rng::{self, Distribution};
 
 /// How a spectrum is sampled.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -152,9 +154,16 @@ impl SamplingPlan {
     }
 }
 
-/// Finds the pairs, then runs all probes in their complement; one readback a pair, three more, and one a batch. Probes are numbered
+/// Finds the pairs, then runs all probes in their complement; one readback a pair, four more, and two a batch. Probes are numbered
 /// through, so that their values do not depend on the batches.
-pub(super) fn sample<A: LinearOperator>(operator: &A, progress: &dyn Progress, plan: &SamplingPlan) -> Result<Sampled> {
+///
+/// `product` is what a spot check of the products has found; scalar products and orthogonality are measured here.
+pub(super) fn sample<A: LinearOperator>(
+    operator: &A,
+    progress: &dyn Progress,
+    plan: &SamplingPlan,
+    product: Option<ProductError>,
+) -> Result<Sampled> {
     let space = operator.space();
     let mut seconds = LanczosSeconds::default();
     let products = Products::new(operator, plan.columns, &|_| {});
@@ -163,7 +172,7 @@ pub(super) fn sample<A: LinearOperator>(operator: &A, progress: &dyn Progress, p
         most => Deflation::find(operator, products, plan.steps, most, plan.seed)?,
     };
     let locked = deflation.vectors();
-    let mut runs = Vec::new();
+    let (mut runs, mut orthogonality) = (Vec::new(), None);
     let batches = (0..plan.probes).step_by(plan.columns);
     let total = (batches.len() * plan.steps) as u64;
     let mut done = 0;
@@ -177,21 +186,47 @@ pub(super) fn sample<A: LinearOperator>(operator: &A, progress: &dyn Progress, p
             done += 1;
             progress.update(Stage::Lanczos, done, total);
         }
-        runs.extend(lanczos.coefficients()?);
+        let coefficients = lanczos.coefficients()?;
+        for (run, defect) in coefficients.iter().zip(lanczos.orthogonality()?.unwrap_or_default()) {
+            if run.termination == Termination::Completed {
+                orthogonality = Some(orthogonality.map_or(defect, |worst: f64| worst.max(defect)));
+            }
+        }
+        runs.extend(coefficients);
         seconds.products += lanczos.seconds().products;
         seconds.orthogonalization += lanczos.seconds().orthogonalization;
     }
-    let measure = SpectralMeasure::new(space.dim(), deflation.pairs().to_vec(), runs, space.precision().epsilon())?;
+    let product = product.map(|product| (product.relative, product.samples));
+    let floor = Floor::new(space.precision().epsilon(), product, dot_error(space, plan.seed)?, orthogonality);
+    let measure = SpectralMeasure::new(space.dim(), deflation.pairs().to_vec(), runs, floor)?;
     Ok(Sampled { measure, seconds })
 }
 
-/// Two numbers that differ by less than this many ε·max|θ| may be copies of one eigenvalue.
-const GHOST_RESOLUTION: f64 = 100.0;
+/// |fl(vᵀv) − vᵀv|/vᵀv for a Gaussian probe v, which the host knows to the bit. One readback.
+fn dot_error<S: VectorSpace>(space: &S, seed: u64) -> Result<f64> {
+    let exact: f64 = match space.precision() {
+        Precision::F32 => probe::<f32>(space.dim(), seed).into_iter().map(|x| f64::from(x).powi(2)).sum(),
+        Precision::F64 => probe::<f64>(space.dim(), seed).into_iter().map(|x| x * x).sum(),
+    };
+    let (mut vector, mut scalars) = (space.block(1)?, space.scalars(1, 1)?);
+    space.fill(&mut vector, Distribution::Gaussian, seed, 0)?;
+    space.dot(&vector, &vector, &mut scalars, Slot(0))?;
+    Ok((space.read(&scalars)?[0] - exact).abs() / exact)
+}
+
+fn probe<T: Real>(dim: usize, seed: u64) -> Vec<T> {
+    let mut vector = vec![T::ZERO; dim];
+    rng::fill(Distribution::Gaussian, seed, 0, &mut vector);
+    vector
+}
+
+/// Two numbers that differ by less than this many floors may be copies of one eigenvalue.
+const GHOST_RESOLUTION: f64 = 10.0;
 
 /// The best value at each rank: those of each run together with the known pairs, then over the runs.
 ///
 /// With the known vectors a run's vectors are one orthonormal basis, and the values of both are its Ritz values up to the pairs'
-/// coupling, which the residuals of the run's own values are widened by.
+/// coupling, which the residuals of the run's own values are widened by. All residuals are those in exact arithmetic.
 pub(super) fn extremes_of(
     measure: &SpectralMeasure,
     reorthogonalization: Reorthogonalization,
@@ -202,7 +237,7 @@ pub(super) fn extremes_of(
     let values = |run: &Tridiagonal| -> Result<Vec<RitzValue>> {
         let mut values = ritz_values(run)?;
         if reorthogonalization == Reorthogonalization::None {
-            values = merge_ghosts(&values, GHOST_RESOLUTION * measure.epsilon() * measure.scale());
+            values = merge_ghosts(&values, GHOST_RESOLUTION * measure.resolution());
         }
         values.iter_mut().for_each(|ritz| ritz.residual = ritz.residual.hypot(coupling));
         values.extend(measure.pairs());

@@ -146,6 +146,13 @@ impl Eigenvalues {
         Self { largest: mark(&extremes.largest), smallest: mark(&extremes.smallest) }
     }
 
+    /// The same with residuals that hold the rounding errors' `by` as well. What is converged stays so.
+    #[must_use]
+    pub(super) fn widened(mut self, by: f64) -> Self {
+        self.largest.iter_mut().chain(&mut self.smallest).for_each(|eigenvalue| eigenvalue.residual += by);
+        self
+    }
+
     /// How many of both ends are not converged.
     pub fn unconverged(&self) -> usize {
         self.largest.iter().chain(&self.smallest).filter(|eigenvalue| !eigenvalue.converged).count()

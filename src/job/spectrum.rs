@@ -6,14 +6,14 @@ use super::context::JobContext;
 use super::diagnostics::{Diagnostics, check_damping, gradient_curvature, relative_sharpness};
 use super::lanczos_run::{Sampled, SamplingOptions, SamplingPlan, extremes_of, records, sample};
 use super::record::{Eigenvalues, Header, Meter, ProbeRecord, Stats};
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
 use crate::estimate::{
-    self, Damped, Density, DensityOptions, Estimate, Functionals, LearningRate, NegativeShare, SpectralMeasure, count_above, damped,
+    self, Damped, Density, DensityOptions, Estimate, Floor, Functionals, LearningRate, NegativeShare, SpectralMeasure, count_above, damped,
     frobenius_squared, functionals, max_stable_learning_rate, negative_share, outlier_split, saddle_index, tail_fit,
 };
-use crate::krylov::{Extremes, Reorthogonalization};
+use crate::krylov::{Extremes, Reorthogonalization, RitzValue};
 
 /// How to estimate a spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,24 +79,31 @@ pub struct SpectrumReport {
     pub damped: Option<Damped>,
     /// What it says about training.
     pub diagnostics: Diagnostics,
+    /// What rounding leaves uncertain, relative to the largest magnitude; all bars are widened by it.
+    pub floor: Floor,
     /// What it took.
     pub stats: Stats,
     /// What the reader should know, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Estimates the spectrum of `operator` by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017): every number from the same runs, in
+/// Estimates the spectrum of `operator`, whose products are as exact as `product` says, by stochastic Lanczos quadrature (Ubaru, Chen, Saad 2017): every number from the same runs, in
 /// the complement of the eigenpairs that one more run finds first.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) for options that make no sense, [`Error::Memory`](crate::Error::Memory) where not even one
 /// probe fits the budget, [`Error::NonFinite`](crate::Error::NonFinite) where loss or products are, and device failures.
-pub fn spectrum<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &SpectrumOptions) -> Result<SpectrumReport> {
+pub fn spectrum<A: CurvatureOperator>(
+    operator: &A,
+    context: &JobContext<'_>,
+    options: &SpectrumOptions,
+    product: Option<ProductError>,
+) -> Result<SpectrumReport> {
     let meter = Meter::start(operator, context);
     check_damping(context, options.damping)?;
     let plan = options.sampling.plan(operator)?;
     let header = Header::new("hesper.spectrum/1", operator, context)?;
-    let Sampled { measure, seconds } = sample(operator, context.progress, &plan)?;
+    let Sampled { measure, seconds } = sample(operator, context.progress, &plan, product)?;
     let known = measure.pairs().len();
     let ends = extremes_of(&measure, plan.reorthogonalization, options.top.max(known + 1), options.bottom.max(1))?;
     let eigenvalues = Eigenvalues::new(
@@ -105,15 +112,19 @@ pub fn spectrum<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, op
             smallest: ends.smallest.iter().take(options.bottom).copied().collect(),
         },
         options.tol * measure.scale(),
-    );
+    )
+    .widened(measure.resolution());
     let mut warnings = plan.warnings.clone();
     warnings.extend(convergence_warning(&eigenvalues, options));
     let diagnostics = Diagnostics {
-        gradient_curvature: gradient_curvature(operator)?,
-        relative_sharpness: relative_sharpness(operator, &context.subject.parameters, options.sampling.seed)?,
+        gradient_curvature: gradient_curvature(operator, measure.resolution())?,
+        relative_sharpness: relative_sharpness(operator, &context.subject.parameters, options.sampling.seed, measure.floor())?,
         ..diagnose(&measure, &ends, &plan, &options.above)
     };
-    let norm = ends.largest.first().into_iter().chain(ends.smallest.first()).max_by(|x, y| x.value.abs().total_cmp(&y.value.abs()));
+    let widened = |ritz: &RitzValue| RitzValue { residual: ritz.residual + measure.resolution(), ..*ritz };
+    let sharpness = ends.largest.first().map(widened);
+    let norm =
+        ends.largest.first().into_iter().chain(ends.smallest.first()).map(widened).max_by(|x, y| x.value.abs().total_cmp(&y.value.abs()));
     Ok(SpectrumReport {
         header,
         options: options.clone(),
@@ -122,10 +133,11 @@ pub fn spectrum<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, op
         frobenius_squared: frobenius_squared(&measure),
         density: estimate::density(&measure, &options.density)?,
         negative_share: diagnostics.saddle_index.negative_share,
-        max_stable_learning_rate: max_stable_learning_rate(ends.largest.first().copied(), measure.scale(), measure.epsilon()),
+        max_stable_learning_rate: max_stable_learning_rate(sharpness, measure.resolution()),
         functionals: functionals(&measure, norm.map_or((0.0, 0.0), |ritz| (ritz.value.abs(), ritz.residual))),
         damped: options.damping.map(|damping| damped(&measure, damping)).transpose()?,
         diagnostics,
+        floor: measure.floor(),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),
         warnings,
@@ -174,8 +186,8 @@ impl OperatorJob for SpectrumJob<'_> {
         self.options.sampling.workload(dim)
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<SpectrumReport> {
-        spectrum(operator, self.context, self.options)
+    fn run<A: CurvatureOperator>(self, operator: &A, spot_check: &SpotCheck<'_>) -> Result<SpectrumReport> {
+        spectrum(operator, self.context, self.options, spot_check.measure(self.options.sampling.seed)?)
     }
 }
 
@@ -214,9 +226,10 @@ mod tests {
     #[test]
     fn a_planted_spectrum_is_found_in_few_readbacks() {
         let operator = operator();
-        let report = spectrum(&operator, &context(), &SpectrumOptions { top: 1, bottom: 2, ..sampled(8, 100, 4) }).unwrap();
-        // Eight runs, one more with its four pairs, the gradient's product. Loss, coefficients, four vectors, their products, runs, gradient.
-        assert_eq!((report.stats.hvps, report.stats.readbacks), (800 + 100 + 4 + 1, 1 + 1 + 4 + 1 + 1 + 1));
+        let report = spectrum(&operator, &context(), &SpectrumOptions { top: 1, bottom: 2, ..sampled(8, 100, 4) }, None).unwrap();
+        // Eight runs, one more with its four pairs, the gradient's product. Loss, coefficients, four vectors, their products,
+        // two for the runs (orthogonality is measured), scalar products, gradient.
+        assert_eq!((report.stats.hvps, report.stats.readbacks), (800 + 100 + 4 + 1, 1 + 1 + 4 + 1 + 2 + 1 + 1));
         let value = |eigenvalue: &super::super::Eigenvalue| (eigenvalue.converged, (eigenvalue.value * 1e9).round() / 1e9);
         assert_eq!(report.eigenvalues.largest.iter().map(value).collect::<Vec<_>>(), [(true, 9.0)]);
         assert_eq!(report.eigenvalues.smallest.iter().map(value).collect::<Vec<_>>(), [(true, -3.0), (true, -2.0)]);
@@ -238,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_json_has_the_promised_keys() {
-        let report = spectrum(&operator(), &context(), &sampled(2, 5, 32)).unwrap();
+        let report = spectrum(&operator(), &context(), &sampled(2, 5, 32), None).unwrap();
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["schema"], "hesper.spectrum/1");
         assert_eq!(json["operator"], "hessian");
@@ -312,16 +325,17 @@ mod tests {
     #[test]
     fn batches_do_not_change_the_result() {
         let options = sampled(5, 12, 8);
-        let at_once = without_seconds(&spectrum(&dense(30), &context(), &options).unwrap());
+        let at_once = without_seconds(&spectrum(&dense(30), &context(), &options, None).unwrap());
         for columns in [1, 2, 3, 9] {
             let sampling = SamplingOptions { columns: Some(columns), ..options.sampling.clone() };
-            let report = spectrum(&dense(30), &context(), &SpectrumOptions { sampling, ..options.clone() }).unwrap();
+            let report = spectrum(&dense(30), &context(), &SpectrumOptions { sampling, ..options.clone() }, None).unwrap();
             assert_eq!(without_seconds(&report), at_once, "{columns} columns");
         }
         let other = spectrum(
             &dense(30),
             &context(),
             &SpectrumOptions { sampling: SamplingOptions { seed: 1, ..options.sampling.clone() }, ..options },
+            None,
         )
         .unwrap();
         assert_ne!(without_seconds(&other)["trace"], at_once["trace"]);
@@ -329,16 +343,16 @@ mod tests {
 
     #[test]
     fn memory_limits_the_batch_and_then_the_job() {
-        // 400 doubles a vector, 4 vectors beside the basis of 10, 1000 bytes of the operator; without pairs a readback a batch, one for
-        // the loss and one for the gradient.
+        // 400 doubles a vector, 4 vectors beside the basis of 10, 1000 bytes of the operator; without pairs two readbacks a batch, and one
+        // each for the loss, a scalar product, and the gradient.
         let run = |budget| {
             let mut options = sampled(4, 10, 0);
             options.sampling.memory_budget = Some(budget);
-            spectrum(&operator(), &context(), &options)
+            spectrum(&operator(), &context(), &options, None)
         };
-        assert_eq!(run(1000 + 4 * 14 * 3200).unwrap().stats.readbacks, 3);
-        assert_eq!(run(1000 + 4 * 14 * 3200 - 1).unwrap().stats.readbacks, 4);
-        assert_eq!(run(1000 + 14 * 3200).unwrap().stats.readbacks, 6);
+        assert_eq!(run(1000 + 4 * 14 * 3200).unwrap().stats.readbacks, 5);
+        assert_eq!(run(1000 + 4 * 14 * 3200 - 1).unwrap().stats.readbacks, 7);
+        assert_eq!(run(1000 + 14 * 3200).unwrap().stats.readbacks, 11);
         let error = run(1000 + 14 * 3200 - 1).unwrap_err();
         assert!(
             matches!(&error, Error::Memory(message) if ["--steps", "--reorthogonalize none", "--memory-budget", "43.8 KiB"]
@@ -351,20 +365,20 @@ mod tests {
     fn a_budget_that_holds_no_run_for_pairs_does_without_and_says_so() {
         let mut options = sampled(2, 10, 8);
         options.sampling.memory_budget = Some(1000 + 15 * 3200);
-        let report = spectrum(&operator(), &context(), &options).unwrap();
+        let report = spectrum(&operator(), &context(), &options, None).unwrap();
         assert!(report.density.atoms.is_empty() && report.warnings.iter().any(|warning| warning.contains("--memory-budget")));
     }
 
     #[test]
     fn a_damping_needs_a_semidefinite_operator() {
-        let error = spectrum(&operator(), &context(), &SpectrumOptions { damping: Some(0.1), ..Default::default() }).unwrap_err();
+        let error = spectrum(&operator(), &context(), &SpectrumOptions { damping: Some(0.1), ..Default::default() }, None).unwrap_err();
         assert!(error.to_string().contains("hessian"), "{error}");
     }
 
     #[test]
     fn small_and_degenerate_operators_have_a_spectrum() {
         for (eigenvalues, share) in [(vec![2.0], 0.0), (vec![-1.0], 1.0), (vec![0.0; 4], 0.0), (vec![1.0, -1.0], 0.5)] {
-            let report = spectrum(&MatrixOperator::diagonal(eigenvalues.clone()), &context(), &Default::default()).unwrap();
+            let report = spectrum(&MatrixOperator::diagonal(eigenvalues.clone()), &context(), &Default::default(), None).unwrap();
             assert!((report.negative_share.mean - share).abs() < 1e-12, "{eigenvalues:?}: {:?}", report.negative_share);
             assert!((report.trace.mean - eigenvalues.iter().sum::<f64>()).abs() < 1e-12, "{eigenvalues:?}");
             assert_eq!(report.eigenvalues.unconverged(), 0, "{eigenvalues:?}");
@@ -374,7 +388,7 @@ mod tests {
 
     #[test]
     fn one_probe_says_that_it_tells_no_spread() {
-        let report = spectrum(&dense(20), &context(), &sampled(1, 100, 32)).unwrap();
+        let report = spectrum(&dense(20), &context(), &sampled(1, 100, 32), None).unwrap();
         assert_eq!((report.trace.std_error, report.trace.ci95, report.density.std_error), (None, None, None));
         assert!(report.warnings.iter().any(|warning| warning.contains("--probes")), "{:?}", report.warnings);
     }
@@ -387,17 +401,17 @@ mod tests {
             SamplingOptions { columns: Some(0), ..Default::default() },
         ] {
             let options = SpectrumOptions { sampling: options, ..Default::default() };
-            assert!(matches!(spectrum(&dense(5), &context(), &options), Err(Error::Input(_))), "{options:?}");
+            assert!(matches!(spectrum(&dense(5), &context(), &options, None), Err(Error::Input(_))), "{options:?}");
         }
         let broken = MatrixOperator::diagonal([1.0, f64::NAN]);
-        assert!(matches!(spectrum(&broken, &context(), &Default::default()), Err(Error::NonFinite(_))));
+        assert!(matches!(spectrum(&broken, &context(), &Default::default(), None), Err(Error::NonFinite(_))));
     }
 
     #[test]
     fn without_reorthogonalization_both_ends_hold_no_ghost() {
         let mut options = SpectrumOptions { top: 1, bottom: 2, ..sampled(2, 100, 4) };
         options.sampling.reorthogonalization = Reorthogonalization::None;
-        let report = spectrum(&operator(), &context(), &options).unwrap();
+        let report = spectrum(&operator(), &context(), &options, None).unwrap();
         let values: Vec<f64> = report.eigenvalues.smallest.iter().map(|eigenvalue| eigenvalue.value).collect();
         assert!((values[0] + 3.0).abs() < 1e-9 && (values[1] + 2.0).abs() < 1e-9, "{values:?}");
     }

@@ -9,7 +9,7 @@ use super::context::JobContext;
 use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
-use crate::backend::OperatorJob;
+use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::{self, DiagonalEstimate, DiagonalMethod, Estimate, Probe, Products, Stopping, TraceMethod};
@@ -72,6 +72,8 @@ pub struct TraceAccuracy {
     pub confidence: f64,
     /// Times that the interval was looked at; it is widened so that it holds after all of them.
     pub looks: usize,
+    /// What part of the half-width is for rounding.
+    pub rounding: f64,
 }
 
 /// `hesper.trace/1`.
@@ -97,14 +99,19 @@ pub struct TraceReport {
     pub warnings: Vec<String>,
 }
 
-/// tr H by the method asked for.
+/// tr H by the method asked for; products are as exact as `product` says.
 ///
 /// With `rtol` the number of probes is doubled until the interval is narrow enough; see [`Stopping`] for why it then still holds.
 ///
 /// # Errors
 /// [`Error::Input`] for options that make no sense, [`Error::Memory`] where the probes do not fit the budget, [`Error::NonFinite`] where
 /// a product is, and device failures.
-pub fn trace<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &TraceOptions) -> Result<TraceReport> {
+pub fn trace<A: CurvatureOperator>(
+    operator: &A,
+    context: &JobContext<'_>,
+    options: &TraceOptions,
+    product: Option<ProductError>,
+) -> Result<TraceReport> {
     let meter = Meter::start(operator, context);
     if options.columns == Some(0) {
         return Err(Error::Input("--columns must be at least 1".into()));
@@ -125,7 +132,10 @@ pub fn trace<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
         context.progress.update(Stage::Probes, done.get(), done.get().max((options.probes * options.method.products_per_probe()) as u64));
     };
     let products = Products::new(operator, columns, &observe);
-    let stopping = Stopping { probes: options.probes, rtol: options.rtol, confidence: options.confidence, max_probes };
+    // Σ|vᵀEv| of a basis is at most √n·‖E‖_F, and ‖E‖_F the products' relative error of √n·‖Hv‖/‖v‖.
+    #[expect(clippy::cast_precision_loss, reason = "n is far below 2⁵³")]
+    let rounding = product.map_or(0.0, |product| operator.space().dim() as f64 * product.relative * product.magnitude);
+    let stopping = Stopping { probes: options.probes, rtol: options.rtol, confidence: options.confidence, max_probes, rounding };
     let mut estimator = options.method.estimator(products, options.distribution, options.seed);
     let stopped = stopping.run(estimator.as_mut())?;
     drop(estimator);
@@ -152,6 +162,7 @@ pub fn trace<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
             rtol: options.rtol,
             confidence: options.confidence,
             looks: stopped.looks,
+            rounding,
         },
         trace: stopped.estimate,
         accuracy_reached: stopped.reached,
@@ -197,8 +208,8 @@ impl OperatorJob for TraceJob<'_> {
         memory::products_workload(self.options.columns, self.options.probes)
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<TraceReport> {
-        trace(operator, self.context, self.options)
+    fn run<A: CurvatureOperator>(self, operator: &A, spot_check: &SpotCheck<'_>) -> Result<TraceReport> {
+        trace(operator, self.context, self.options, spot_check.measure(self.options.seed)?)
     }
 }
 
@@ -219,7 +230,7 @@ mod tests {
         for distribution in [Probe::Rademacher, Probe::Gaussian, Probe::Sphere] {
             let covers = |seed: u64| {
                 let options = TraceOptions { seed, distribution, probes: 16, ..Default::default() };
-                let [low, high] = trace(&operator(), &context(), &options).unwrap().trace.ci95.unwrap();
+                let [low, high] = trace(&operator(), &context(), &options, None).unwrap().trace.ci95.unwrap();
                 low <= 43.5 && 43.5 <= high
             };
             // At least 95 % of 400, less four binomial standard deviations of 4.4; an interval that always holds would say nothing.
@@ -231,18 +242,18 @@ mod tests {
     #[test]
     fn doubles_until_the_accuracy_is_reached_or_says_that_it_is_not() {
         let options = TraceOptions { probes: 8, rtol: Some(0.05), max_probes: 100_000, ..Default::default() };
-        let report = trace(&operator(), &context(), &options).unwrap();
+        let report = trace(&operator(), &context(), &options, None).unwrap();
         let count = report.trace.samples.len();
         assert!(report.accuracy_reached && report.accuracy.relative.unwrap() <= 0.05);
         assert!(count > 64 && count.is_power_of_two() && report.accuracy.looks > 3 && report.stats.hvps == count as u64, "{count}");
-        let capped = trace(&operator(), &context(), &TraceOptions { max_probes: 9, ..options }).unwrap();
+        let capped = trace(&operator(), &context(), &TraceOptions { max_probes: 9, ..options }, None).unwrap();
         assert!(!capped.accuracy_reached && capped.trace.samples.len() == 9 && capped.warnings[0].contains("--max-probes"));
         assert_eq!(capped.trace.samples[..], report.trace.samples[..9]);
     }
 
     #[test]
     fn batches_do_not_change_the_samples_and_cost_a_readback_each() {
-        let run = |columns| trace(&operator(), &context(), &TraceOptions { probes: 10, columns, ..Default::default() }).unwrap();
+        let run = |columns| trace(&operator(), &context(), &TraceOptions { probes: 10, columns, ..Default::default() }, None).unwrap();
         let (at_once, in_threes) = (run(None), run(Some(3)));
         assert_eq!(at_once.trace, in_threes.trace);
         assert_eq!((at_once.stats.readbacks, in_threes.stats.readbacks), (2, 5));
@@ -252,12 +263,13 @@ mod tests {
     fn every_method_estimates_the_trace_with_the_products_it_promises() {
         for method in [TraceMethod::Hutchinson, TraceMethod::HutchPlusPlus, TraceMethod::XTrace] {
             let options = TraceOptions { method, probes: 20, columns: Some(6), ..Default::default() };
-            let report = trace(&operator(), &context(), &options).unwrap();
+            let report = trace(&operator(), &context(), &options, None).unwrap();
             assert_eq!(report.stats.hvps, 20 * method.products_per_probe() as u64);
             let [low, high] = report.trace.ci95.unwrap();
             assert!(low <= 43.5 && 43.5 <= high, "{method:?}: {:?}", report.trace);
         }
-        let error = trace(&operator(), &context(), &TraceOptions { method: TraceMethod::XNysTrace, ..Default::default() }).unwrap_err();
+        let error =
+            trace(&operator(), &context(), &TraceOptions { method: TraceMethod::XNysTrace, ..Default::default() }, None).unwrap_err();
         assert!(error.to_string().contains("hessian") && error.to_string().contains("--method xtrace"), "{error}");
     }
 
@@ -265,22 +277,22 @@ mod tests {
     fn the_diagonal_comes_along_and_what_does_not_fit_is_told() {
         for method in [DiagonalMethod::Hutchinson, DiagonalMethod::XDiag] {
             let options = TraceOptions { diagonal: Some(method), probes: 25, ..Default::default() };
-            let estimate = trace(&operator(), &context(), &options).unwrap().diagonal.unwrap();
+            let estimate = trace(&operator(), &context(), &options, None).unwrap().diagonal.unwrap();
             let errors = estimate.std_error.unwrap();
             let within = (0..30).filter(|&i| (estimate.mean[i] - i as f64 / 10.0).abs() <= 3.0 * errors[i]).count();
             assert!(within >= 27, "{method:?}: {within} of 30");
         }
         let options = TraceOptions { method: TraceMethod::XTrace, memory_budget: Some(1000 + 3 * 5 * 30 * 8), ..Default::default() };
-        let error = trace(&operator(), &context(), &TraceOptions { probes: 4, ..options.clone() }).unwrap_err();
+        let error = trace(&operator(), &context(), &TraceOptions { probes: 4, ..options.clone() }, None).unwrap_err();
         assert!(matches!(&error, Error::Memory(message) if message.contains("--memory-budget")), "{error}");
-        let capped = trace(&operator(), &context(), &TraceOptions { probes: 3, rtol: Some(1e-9), ..options }).unwrap();
+        let capped = trace(&operator(), &context(), &TraceOptions { probes: 3, rtol: Some(1e-9), ..options }, None).unwrap();
         assert!(!capped.accuracy_reached && capped.warnings[0].contains("--memory-budget"), "{:?}", capped.warnings);
     }
 
     #[test]
     fn nonsense_is_refused() {
         for options in [TraceOptions { probes: 0, ..Default::default() }, TraceOptions { rtol: Some(0.0), ..Default::default() }] {
-            assert!(matches!(trace(&operator(), &context(), &options), Err(Error::Input(_))), "{options:?}");
+            assert!(matches!(trace(&operator(), &context(), &options, None), Err(Error::Input(_))), "{options:?}");
         }
     }
 }

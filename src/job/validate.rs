@@ -6,7 +6,7 @@ use super::context::JobContext;
 use super::memory;
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats, loss_and_gradient_norm};
-use crate::backend::{self, BackendKind, BackendOptions, OperatorJob};
+use crate::backend::{self, BackendKind, BackendOptions, OperatorJob, SpotCheck};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Lanczos, LanczosOptions, LanczosSeconds, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
@@ -296,7 +296,7 @@ impl OperatorJob for ValidateJob<'_> {
         memory::lanczos_workload(None, 1, self.options.steps.min(dim))
     }
 
-    fn run<A: CurvatureOperator>(self, operator: &A) -> Result<ValidateReport> {
+    fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<ValidateReport> {
         let Self { context, options, objective, curvature } = self;
         let reference = BackendOptions { kind: BackendKind::Reference, ..BackendOptions::default() };
         backend::run(objective, curvature, &reference, Against { candidate: operator, context, options })
@@ -317,7 +317,7 @@ impl<A: CurvatureOperator> OperatorJob for Against<'_, A> {
         memory::lanczos_workload(None, 1, self.options.steps.min(dim))
     }
 
-    fn run<R: CurvatureOperator>(self, reference: &R) -> Result<ValidateReport> {
+    fn run<R: CurvatureOperator>(self, reference: &R, _spot_check: &SpotCheck<'_>) -> Result<ValidateReport> {
         validate(self.candidate, reference, self.context, self.options)
     }
 }

@@ -190,6 +190,26 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         (0..self.columns).map(|column| self.column_coefficients(&values, column)).collect()
     }
 
+    /// The last column of QᵀQ − I, its norm for each run: how far the newest vector is from being orthogonal to all before it, the locked
+    /// ones included, and of unit length. None for runs that keep no vectors. One readback.
+    ///
+    /// After a breakdown the newest vector is noise: the number then says nothing.
+    ///
+    /// # Errors
+    /// Device failure.
+    pub fn orthogonality(&mut self) -> Result<Option<Vec<f64>>> {
+        let space = self.operator.space();
+        let Some(basis) = self.basis.as_ref().filter(|_| self.keeps_vectors()) else { return Ok(None) };
+        let mut scalars = space.scalars(2, self.columns)?;
+        let (square, defect) = (Slot(0), Slot(1));
+        space.copy(&self.current, &mut self.product)?;
+        space.orthogonalize(basis, &mut self.product)?;
+        space.dot(&self.current, &self.current, &mut scalars, square)?;
+        space.sub_scaled(&mut self.product, &scalars, square, &self.current)?;
+        space.normalize(&mut self.product, &mut scalars, defect)?;
+        Ok(Some(space.read(&scalars)?.split_off(self.columns)))
+    }
+
     fn column_coefficients(&self, values: &[f64], column: usize) -> Result<Tridiagonal> {
         let at = |slot: Slot| values[slot.0 * self.columns + column];
         let probe = self.options.first_probe as usize + column;

@@ -52,6 +52,12 @@ fn spectrum_follows_the_schema_on_each_backend() {
         assert!(number(&largest[0]["value"]) >= number(&largest[1]["value"]) && number(&largest[0]["residual"]) >= 0.0);
         assert!(largest[0]["converged"].is_boolean());
         assert_eq!(numbers(&report["trace"]["samples"]).len(), 3);
+        if backend == "cpu" {
+            let floor = &report["floor"];
+            let product = number(&floor["product"]);
+            assert!(product > 1e-9 && product < 1e-5 && floor["samples"] == 100, "{floor}");
+            assert!(number(&floor["relative"]) >= product && number(&largest[0]["residual"]) >= 3.0 * product, "{floor}");
+        }
         let interval = numbers(&report["trace"]["ci95"]);
         assert!(interval[0] < number(&report["trace"]["mean"]) && number(&report["trace"]["mean"]) < interval[1]);
         assert!(number(&report["frobenius_squared"]["mean"]) > 0.0 && number(&report["frobenius_squared"]["std_error"]) > 0.0);

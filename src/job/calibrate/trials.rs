@@ -62,7 +62,7 @@ pub(super) fn spectrum_trials(spectrum: &Spectrum, plan: &SamplingPlan, trace_pr
 /// Estimates of `operator`'s spectrum against `truth`.
 pub(super) fn judge(operator: &Spectrum, truth: &Spectrum, plan: &SamplingPlan, trace_probes: usize) -> Result<(Vec<Outcome>, f64)> {
     let known = Known::diagonal(operator);
-    let Sampled { measure, .. } = sample(&known, &Silent, plan)?;
+    let Sampled { measure, .. } = sample(&known, &Silent, plan, None)?;
     let mut outcomes = quadrature_outcomes(&measure, truth, plan)?;
     let rules = measure.whole_rules();
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
@@ -71,7 +71,7 @@ pub(super) fn judge(operator: &Spectrum, truth: &Spectrum, plan: &SamplingPlan, 
     let distance = truth.wasserstein(atoms);
 
     let magnitudes = Known::diagonal(&operator.magnitudes());
-    let Sampled { measure: semidefinite, .. } = sample(&magnitudes, &Silent, plan)?;
+    let Sampled { measure: semidefinite, .. } = sample(&magnitudes, &Silent, plan, None)?;
     let gamma = 1e-3 * truth.norm();
     let found = damped(&semidefinite, gamma)?;
     let mut damping = Judge::new("quadrature of |H|", plan.products(semidefinite.pairs().len()));
@@ -152,7 +152,7 @@ fn trace_outcomes(
     // All methods are given the same number of products.
     let probes = probes / method.products_per_probe();
     let products = Products::new(operator, probes, &|_| {});
-    let stopping = Stopping { probes, rtol: None, confidence: CONFIDENCE, max_probes: probes };
+    let stopping = Stopping { probes, rtol: None, confidence: CONFIDENCE, max_probes: probes, rounding: 0.0 };
     let stopped = stopping.run(method.estimator(products, probe, seed).as_mut())?;
     let mut judge = Judge::new(estimator, probes * method.products_per_probe());
     judge.estimate("trace", &stopped.estimate, exact);
@@ -164,7 +164,7 @@ const RTOL: f64 = 0.2;
 
 fn stopped_outcomes(operator: &Known, seed: u64, exact: f64) -> Result<Vec<Outcome>> {
     let products = Products::new(operator, 32, &|_| {});
-    let stopping = Stopping { probes: MIN_PROBES, rtol: Some(RTOL), confidence: CONFIDENCE, max_probes: 2048 };
+    let stopping = Stopping { probes: MIN_PROBES, rtol: Some(RTOL), confidence: CONFIDENCE, max_probes: 2048, rounding: 0.0 };
     let stopped = stopping.run(TraceMethod::Hutchinson.estimator(products, Probe::Gaussian, seed).as_mut())?;
     let mut judge = Judge::new("hutchinson gaussian, rtol 0.2", stopped.estimate.samples.len());
     judge.estimate("trace", &stopped.estimate, exact);

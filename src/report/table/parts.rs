@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::estimate::{Bounded, Density, Estimate};
+use crate::estimate::{Bounded, Density, Estimate, Floor};
 use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Stats};
 use crate::numeric::Precision;
 use crate::report::histogram;
@@ -49,8 +49,7 @@ pub(super) fn line(out: &mut dyn Write, label: &str, text: &str) -> io::Result<(
 
 /// Both ends of the spectrum side by side.
 ///
-/// A bar is the residual, or the rounding of `precision` at the largest magnitude where that is more: the JSON has the residuals as
-/// they are, but digits beyond it would be noise.
+/// A bar is the residual, or the rounding of `precision` at the largest magnitude where that is more: digits beyond it would be noise.
 pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues, precision: Precision) -> io::Result<()> {
     const WIDTH: usize = 31;
     let Eigenvalues { largest, smallest } = eigenvalues;
@@ -124,6 +123,14 @@ pub(super) fn density(out: &mut dyn Write, density: &Density, dim: usize) -> io:
         writeln!(out, "{line}")?;
     }
     writeln!(out)
+}
+
+/// What rounding leaves uncertain.
+pub(super) fn floor(out: &mut dyn Write, floor: &Floor) -> io::Result<()> {
+    let Floor { product, dot, orthogonality, relative, .. } = floor;
+    let product = product.map_or_else(|| "not measured".into(), magnitude);
+    let orthogonality = orthogonality.map_or_else(String::new, |defect| format!(", orthogonality {}", magnitude(defect)));
+    line(out, "rounding", &format!("{} of the largest (products {product}, dots {}{orthogonality})", magnitude(*relative), magnitude(*dot)))
 }
 
 /// What it took.

@@ -24,6 +24,7 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
     diagnostics(out, &report.diagnostics)?;
     writeln!(out)?;
     parts::density(out, &report.density, report.header.model.parameters)?;
+    parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
 }
@@ -90,6 +91,7 @@ fn diagnostics(out: &mut dyn Write, diagnostics: &Diagnostics) -> io::Result<()>
 pub fn density(out: &mut dyn Write, report: &DensityReport) -> io::Result<()> {
     parts::header(out, &report.header)?;
     parts::density(out, &report.density, report.header.model.parameters)?;
+    parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
 }
