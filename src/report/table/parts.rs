@@ -130,7 +130,7 @@ pub(super) fn floor(out: &mut dyn Write, floor: &Floor) -> io::Result<()> {
     let Floor { product, dot, orthogonality, relative, .. } = floor;
     let product = product.map_or_else(|| "not measured".into(), magnitude);
     let orthogonality = orthogonality.map_or_else(String::new, |defect| format!(", orthogonality {}", magnitude(defect)));
-    line(out, "rounding", &format!("{} of the largest (products {product}, dots {}{orthogonality})", magnitude(*relative), magnitude(*dot)))
+    line(out, "rounding", &format!("{} (products {product}, dots {}{orthogonality})", magnitude(*relative), magnitude(*dot)))
 }
 
 /// What it took.
