@@ -54,7 +54,7 @@ pub fn density<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, opt
         density: estimate::density(&measure, &options.density)?,
         probes: records(&measure),
         stats: meter.stats(operator, seconds),
-        warnings: plan.warnings,
+        warnings: [operator.warnings(), plan.warnings].concat(),
     })
 }
 

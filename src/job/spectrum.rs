@@ -106,7 +106,7 @@ pub fn spectrum<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, op
         },
         options.tol * measure.scale(),
     );
-    let mut warnings = plan.warnings.clone();
+    let mut warnings = [operator.warnings(), plan.warnings.clone()].concat();
     warnings.extend(convergence_warning(&eigenvalues, options));
     let diagnostics = Diagnostics {
         gradient_curvature: gradient_curvature(operator)?,
