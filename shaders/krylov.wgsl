@@ -9,6 +9,7 @@
 // Entry points and their grids:
 //   dot_partials (G, b), dot_total (1, b): scalars[slot] ← xᵀy + constant, or its root
 //   divide (G, b): y ← y / scalars[slot], or 0 where that is 0          subtract_scaled (G, b): y ← y − scalars[slot]·x
+//   multiply (G, b): y ← x ∘ y, x being of one column
 //   basis_partials (G, b, ceil(blocks / 4)), basis_totals (blocks, b): coefficients ← Qᵀy, four blocks a workgroup
 //   basis_subtract (G, b): y ← y − Q·coefficients, four blocks at a time
 
@@ -92,6 +93,15 @@ fn subtract_scaled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_i
     let range = chunk(workgroup.x);
     for (var e = range.x + lane; e < range.y; e += GROUP) {
         y[base + e] = fma(factor, x[base + e], y[base + e]);
+    }
+}
+
+@compute @workgroup_size(GROUP)
+fn multiply(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let base = workgroup.y * p.stride4;
+    let range = chunk(workgroup.x);
+    for (var e = range.x + lane; e < range.y; e += GROUP) {
+        y[base + e] *= x[e];
     }
 }
 

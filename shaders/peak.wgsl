@@ -1,7 +1,8 @@
 // The device's peak in single precision: eight independent chains of fused multiply-adds on vec4 a thread, nothing loaded.
 //
 // `rounds` rounds of 8 · 4 multiply-adds; the sum is stored so that no compiler may drop the work.
-// Grid: any number of groups of 64 threads.
+// The same for its memory: `copy` gives each thread `rounds` vec4 to copy, neighbouring threads side by side.
+// Grid: any number G of groups of 64 threads; for `copy` 64·G·rounds vec4 of both buffers.
 
 struct Peak {
     factor: f32,
@@ -11,6 +12,7 @@ struct Peak {
 
 @group(0) @binding(0) var<uniform> p: Peak;
 @group(0) @binding(1) var<storage, read_write> result: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> source: array<vec4<f32>>;
 
 @compute @workgroup_size(64)
 fn peak(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -35,4 +37,12 @@ fn peak(@builtin(global_invocation_id) id: vec3<u32>) {
         h = fma(h, m, t);
     }
     result[id.x] = a + b + c + d + e + f + g + h;
+}
+
+@compute @workgroup_size(64)
+fn copy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first = workgroup.x * 64u * p.rounds + lane;
+    for (var i = 0u; i < p.rounds; i += 1u) {
+        result[first + 64u * i] = source[first + 64u * i];
+    }
 }

@@ -8,9 +8,10 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::sweep::{self, Case};
 use super::synthetic::Synthetic;
 use super::values::{self, Shape};
-use crate::backend::{self, OperatorJob, SpotCheck};
+use crate::backend::{self, BackendKind, OperatorJob, SpotCheck};
 use crate::curvature::{Curvature, CurvatureOperator, Workload};
 use crate::error;
 use crate::job::{self, BenchOptions, BenchRecord, BenchReport, JobContext};
@@ -29,6 +30,18 @@ pub(super) struct BenchArgs {
     /// Vectors multiplied at once; a comma list gives one result each
     #[arg(long, value_name = "B", value_delimiter = ',', value_parser = values::count, default_value = "1,8", help_heading = "Method")]
     columns: Vec<usize>,
+    /// Backends to compare on the same problem, as a comma list such as cpu,gpu
+    #[arg(
+        long,
+        value_name = "BACKENDS",
+        value_delimiter = ',',
+        conflicts_with_all = ["backend", "precision", "adapter"],
+        help_heading = "Method"
+    )]
+    compare: Vec<BackendKind>,
+    /// Varies samples, width, depth and columns of a synthetic network, one at a time, the last of --columns being where it starts
+    #[arg(long, conflicts_with_all = ["model", "data", "x"], help_heading = "Method")]
+    sweep: bool,
     /// Timed products of each
     #[arg(long, value_name = "R", value_parser = values::count, default_value_t = BenchOptions::default().runs, help_heading = "Method")]
     runs: usize,
@@ -50,57 +63,78 @@ const SAMPLES: usize = 2048;
 
 pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
     let reporter = Reporter::new("bench", &args.report, args.folder.out.as_deref())?;
-    let device = args.device.options()?;
-    let problem = problem(args)?;
+    let mut device = args.device.options()?;
     let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
-    let cases = Cases { context: &context, columns: &args.columns, runs: args.runs };
-    let result = BenchReport::new(backend::run(&problem.objective, Curvature::Hessian, &device, cases)?);
+    let (mut results, mut warnings) = (Vec::new(), Vec::new());
+    let backends = if args.compare.is_empty() { vec![device.kind] } else { args.compare.clone() };
+    for kind in backends {
+        device.kind = kind;
+        for case in cases(args)? {
+            let context = JobContext::new(case.problem.subject(Curvature::Hessian), &bar);
+            let job = Timing { context: &context, case: &case, runs: args.runs, memory_budget: device.memory_budget };
+            let (records, said) = backend::run(&case.problem.objective, Curvature::Hessian, &device, job)?;
+            results.extend(records);
+            warnings.extend(said);
+        }
+    }
+    let result = BenchReport::new(results, warnings);
     drop(bar);
     reporter.finish(&result, |out| table::bench(out, &result))?;
     Ok(Outcome::Done)
 }
 
-/// The user's own problem where files are named, else a synthetic one.
-fn problem(args: &BenchArgs) -> Result<Problem> {
+/// What is timed on one backend.
+fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
     let problem = &args.problem;
     if problem.model.is_some() || problem.data.is_some() || problem.x.is_some() {
-        return Problem::load(problem);
+        return Ok(vec![Case { problem: Problem::load(problem)?, columns: args.columns.clone(), swept: None }]);
     }
+    let synthetic = synthetic(args)?;
+    if args.sweep {
+        return sweep::cases(&synthetic, args.columns.last().copied().unwrap_or(1));
+    }
+    Ok(vec![Case { problem: synthetic.problem()?, columns: args.columns.clone(), swept: None }])
+}
+
+fn synthetic(args: &BenchArgs) -> Result<Synthetic> {
+    let problem = &args.problem;
     if problem.target.is_some() || problem.x_scale.is_some() {
         bail!("--target and --x-scale describe data of your own: give --model and --data as well");
     }
-    let synthetic = Synthetic {
+    Ok(Synthetic {
         widths: args.shape.as_ref().map_or_else(|| SHAPE.to_vec(), |shape| shape.0.clone()),
         activations: problem.activation.as_ref().map_or_else(|| vec![Activation::Relu], |list| list.0.clone()),
         output_activation: problem.output_activation.unwrap_or(Activation::Identity),
         loss: problem.loss.unwrap_or(Loss::CrossEntropy),
         weight_decay: problem.weight_decay,
         samples: problem.samples.unwrap_or(SAMPLES),
-    };
-    Ok(Problem { objective: synthetic.objective()?, source: "synthetic".into() })
+    })
 }
 
-/// All cases on one operator: what it keeps is computed once.
-struct Cases<'a> {
+/// A case on one operator, with each number of columns: what the operator keeps is computed once.
+struct Timing<'a> {
     context: &'a JobContext<'a>,
-    columns: &'a [usize],
+    case: &'a Case,
     runs: usize,
+    memory_budget: Option<u64>,
 }
 
-impl OperatorJob for Cases<'_> {
-    type Output = Vec<BenchRecord>;
+impl OperatorJob for Timing<'_> {
+    type Output = (Vec<BenchRecord>, Vec<String>);
 
     fn workload(&self, _dim: usize) -> Workload {
-        job::bench_workload(self.columns.iter().copied().max().unwrap_or(1))
+        job::bench_workload(self.case.columns.iter().copied().max().unwrap_or(1))
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> error::Result<Self::Output> {
-        let peak_gflops = operator.peak_gflops()?;
-        let case = |&columns: &usize| {
-            let options = BenchOptions { columns, runs: self.runs, peak_gflops, ..BenchOptions::default() };
-            job::bench(operator, self.context, &options)
-        };
-        self.columns.iter().map(case).collect()
+        let (peak_gflops, peak_gigabytes) = (operator.peak_gflops()?, operator.peak_gigabytes()?);
+        let (mut records, mut warnings) = (Vec::new(), operator.warnings());
+        for &columns in &self.case.columns {
+            let (columns, fewer) = job::bench_columns(operator, self.memory_budget, columns);
+            warnings.extend(fewer);
+            let options = BenchOptions { columns, runs: self.runs, peak_gflops, peak_gigabytes, ..BenchOptions::default() };
+            records.push(BenchRecord { swept: self.case.swept, ..job::bench(operator, self.context, &options)? });
+        }
+        Ok((records, warnings))
     }
 }

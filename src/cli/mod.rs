@@ -17,6 +17,7 @@ mod problem;
 mod progress;
 mod reporter;
 mod spectrum;
+mod sweep;
 mod synthetic;
 mod trace;
 mod usage;

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::problem::Problem;
 use crate::curvature::{Inputs, Objective, Storage};
 use crate::model::{Activation, Layer, Loss, Network, Targets};
 use crate::rng::{self, Distribution};
@@ -23,6 +24,11 @@ pub(super) struct Synthetic {
 const SEED: u64 = 0x6865_7370_6572;
 
 impl Synthetic {
+    /// It, as the commands take one.
+    pub(super) fn problem(&self) -> Result<Problem> {
+        Ok(Problem { objective: self.objective()?, source: "synthetic".into() })
+    }
+
     /// Weights of variance 1/in and standard normal inputs, so that activations are neither all saturated nor all zero.
     pub(super) fn objective(&self) -> Result<Objective> {
         let hidden = self.widths.len() - 2;

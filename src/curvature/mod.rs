@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::krylov::{Block, LinearOperator, Scalars, Slot};
+use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot};
 use crate::model::{Loss, Network, Targets};
 use crate::numeric::Precision;
 pub use inputs::{Inputs, Storage};
@@ -174,6 +174,19 @@ fn check_targets(network: &Network, loss: Loss, inputs: &Inputs, targets: &Targe
     Ok(())
 }
 
+/// What one of a device's kernels took of a product.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelTime {
+    /// Its name, and the tile where it is a matrix product.
+    pub kernel: String,
+    /// How often it ran.
+    pub runs: u64,
+    /// All runs together, by the device's clock.
+    pub seconds: f64,
+    /// 10⁹ operations a second of a matrix product.
+    pub gflops: Option<f64>,
+}
+
 /// What computes the products, for the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendInfo {
@@ -224,6 +237,33 @@ pub trait CurvatureOperator: LinearOperator {
     /// Device failure.
     fn peak_gflops(&self) -> Result<Option<f64>> {
         Ok(None)
+    }
+
+    /// What the device's memory gives and takes at best, in GB/s, bytes read and bytes written both counted, measured now by a copy; none
+    /// where that is not known.
+    ///
+    /// # Errors
+    /// Device failure.
+    fn peak_gigabytes(&self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
+    /// What a device that works through a queue has spent on its work so far, by its own clock; none where it has no clock.
+    fn device_seconds(&self) -> Option<LanczosSeconds> {
+        None
+    }
+
+    /// y ← A x as [`apply`](LinearOperator::apply), with the time of each kernel; none, and nothing done, where they cannot be told apart.
+    ///
+    /// # Errors
+    /// Device failure.
+    fn kernel_times(&self, _x: &Block<Self>, _y: &mut Block<Self>) -> Result<Option<Vec<KernelTime>>> {
+        Ok(None)
+    }
+
+    /// What a user should know of how the operator came about.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// What computes.

@@ -9,7 +9,7 @@ use super::memory::{self, vector_bytes};
 use super::progress::Stage;
 use super::record::ModelRecord;
 use crate::backend::{OperatorJob, SpotCheck};
-use crate::curvature::{CurvatureOperator, Workload};
+use crate::curvature::{CurvatureOperator, KernelTime, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Slot, VectorSpace as _};
 use crate::numeric::Precision;
@@ -27,13 +27,15 @@ pub struct BenchOptions {
     pub runs: usize,
     /// What the device reaches at best, in Gflop/s, measured by the caller.
     pub peak_gflops: Option<f64>,
+    /// What its memory moves at best, in GB/s, measured by the caller.
+    pub peak_gigabytes: Option<f64>,
     /// The seed of the vectors.
     pub seed: u64,
 }
 
 impl Default for BenchOptions {
     fn default() -> Self {
-        Self { columns: 8, warmup: 2, runs: 10, peak_gflops: None, seed: 0 }
+        Self { columns: 8, warmup: 2, runs: 10, peak_gflops: None, peak_gigabytes: None, seed: 0 }
     }
 }
 
@@ -75,8 +77,33 @@ pub struct BenchRecord {
     pub peak_gflops: Option<f64>,
     /// executed_gflops / peak_gflops.
     pub share_of_peak: Option<f64>,
+    /// Bytes of each kernel's operands, each once, in the median time, in GB/s: the least that has to be moved where nothing of it stays in
+    /// a cache from one kernel to the next.
+    pub streamed_gigabytes: f64,
+    /// What the device's memory moves at best.
+    pub peak_gigabytes: Option<f64>,
+    /// streamed_gigabytes / peak_gigabytes.
+    pub share_of_bandwidth: Option<f64>,
     /// Bytes of the operator and of both blocks.
     pub peak_bytes: u64,
+    /// The kernels of one more product, the slowest first, by the device's own clock; empty where it has none.
+    pub kernels: Vec<KernelTime>,
+    /// What this case differs in from the others of its sweep; null outside of one.
+    pub swept: Option<Swept>,
+}
+
+/// What a sweep varies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Swept {
+    /// N.
+    Samples,
+    /// The hidden layers' widths.
+    Width,
+    /// The number of hidden layers.
+    Depth,
+    /// b.
+    Columns,
 }
 
 /// `hesper.bench/1`.
@@ -88,12 +115,14 @@ pub struct BenchReport {
     pub version: &'static str,
     /// One entry for each case.
     pub results: Vec<BenchRecord>,
+    /// What was not done as asked.
+    pub warnings: Vec<String>,
 }
 
 impl BenchReport {
     /// A report of `results`.
-    pub fn new(results: Vec<BenchRecord>) -> Self {
-        Self { schema: "hesper.bench/1", version: env!("CARGO_PKG_VERSION"), results }
+    pub fn new(results: Vec<BenchRecord>, warnings: Vec<String>) -> Self {
+        Self { schema: "hesper.bench/1", version: env!("CARGO_PKG_VERSION"), results, warnings }
     }
 }
 
@@ -102,7 +131,7 @@ impl BenchReport {
 /// # Errors
 /// [`Error::Input`] for no columns or runs; [`Error::NonFinite`] where a product is; device failures.
 pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &BenchOptions) -> Result<BenchRecord> {
-    let &BenchOptions { columns, warmup, runs, peak_gflops, seed } = options;
+    let &BenchOptions { columns, warmup, runs, peak_gflops, peak_gigabytes, seed } = options;
     if columns == 0 || runs == 0 {
         return Err(Error::Input("bench: --columns and --runs must be at least 1".into()));
     }
@@ -127,8 +156,11 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
     seconds.sort_by(f64::total_cmp);
     let median = 0.5 * (seconds[(runs - 1) / 2] + seconds[runs / 2]);
     let subject = &context.subject;
-    let [nominal_gflops, executed_gflops] =
-        work(&subject.model, subject.data.samples).map(|flop| flop / median.max(f64::MIN_POSITIVE) / 1e9);
+    let rate = |amount: f64| amount / median.max(f64::MIN_POSITIVE) / 1e9;
+    let [nominal_gflops, executed_gflops] = work(&subject.model, subject.data.samples).map(rate);
+    let streamed_gigabytes = rate(as_f64(operator.space().precision().bytes()) * streamed(&subject.model, subject.data.samples, columns));
+    let mut kernels = operator.kernel_times(&x, &mut y)?.unwrap_or_default();
+    kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     let info = operator.info();
     Ok(BenchRecord {
         backend: info.kind,
@@ -148,7 +180,12 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
         executed_gflops,
         peak_gflops,
         share_of_peak: peak_gflops.map(|peak| executed_gflops / peak),
+        streamed_gigabytes,
+        peak_gigabytes,
+        share_of_bandwidth: peak_gigabytes.map(|peak| streamed_gigabytes / peak),
         peak_bytes: (operator.bytes() + columns * operator.column_bytes()) as u64 + 2 * columns as u64 * vector_bytes(operator),
+        kernels,
+        swept: None,
     })
 }
 
@@ -165,6 +202,25 @@ fn work(model: &ModelRecord, samples: usize) -> [f64; 2] {
     [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * (2.0 * first + 6.0 * (all - first))]
 }
 
+/// Numbers that the kernels read and write for one column of a product with `columns` columns, each operand of each kernel once, and what
+/// belongs to θ once for all columns.
+fn streamed(model: &ModelRecord, samples: usize, columns: usize) -> f64 {
+    let shared = as_f64(columns).recip();
+    let layer = |(index, layer): (usize, &super::record::LayerRecord)| {
+        let (inputs, outputs) = (as_f64(layer.r#in) * as_f64(samples), as_f64(layer.out) * as_f64(samples));
+        let weight = as_f64(layer.r#in) * as_f64(layer.out);
+        // V, z, φ' and g ⊙ φ'' for Rz' and Rs; Rδ and z for HV.
+        let all = (weight + shared * inputs + 2.0 * shared * outputs + 2.0 * outputs) + (outputs + shared * inputs + weight);
+        if index == 0 {
+            return all;
+        }
+        // W and Rz besides; δ and Rz besides; W, V, δ, Rδ, φ' and Rs for Rδ of the layer below.
+        let (forward, sums) = (shared * weight + inputs, shared * outputs + inputs);
+        all + forward + sums + (shared + 1.0) * (weight + outputs) + (shared + 2.0) * inputs
+    };
+    model.layers.iter().enumerate().map(layer).sum()
+}
+
 fn shape(model: &ModelRecord) -> String {
     let widths = model.layers.first().map(|layer| layer.r#in).into_iter().chain(model.layers.iter().map(|layer| layer.out));
     widths.map(|width| width.to_string()).collect::<Vec<_>>().join("-")
@@ -177,6 +233,13 @@ fn activation(model: &ModelRecord) -> String {
         names.truncate(1);
     }
     names.join(",")
+}
+
+/// How many of `columns` columns the device and the memory budget hold at once, and a line that says so where these are fewer.
+pub fn bench_columns<A: CurvatureOperator>(operator: &A, budget: Option<u64>, columns: usize) -> (usize, Option<String>) {
+    let fitting = memory::columns(operator, budget, memory::PRODUCT_VECTORS, columns);
+    let fewer = fitting < columns;
+    (fitting, fewer.then(|| format!("{columns} columns asked for, {fitting} timed: more do not fit the device or the --memory-budget")))
 }
 
 /// What [`bench`](fn@bench) keeps in memory at `columns` columns.
@@ -230,5 +293,24 @@ mod tests {
         assert_eq!(record.share_of_peak, Some(record.executed_gflops / 2.0));
         assert_eq!(record.peak_bytes, 1000 + 2 * 3 * 6 * 8);
         assert!(bench(&operator, &context(), &BenchOptions { runs: 0, ..options }).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_said() {
+        let operator = MatrixOperator::diagonal(vec![1.0; 6]);
+        assert_eq!(bench_columns(&operator, None, 5), (5, None));
+        let (fitting, warning) = bench_columns(&operator, Some(1000 + 2 * 3 * 6 * 8), 5);
+        assert_eq!((fitting, warning.unwrap().contains("5 columns asked for, 2 timed")), (2, true));
+    }
+
+    /// A layer of 2 x 3 with one sample reads W (nothing to multiply it with), V, x, φ', φ'' and Rδ, and writes Rz, Rs and HV.
+    #[test]
+    fn operands_are_counted_once() {
+        let layer = |r#in, out| super::super::record::LayerRecord { r#in, out, activation: "tanh".into(), bias: false };
+        let of = |layers, columns| streamed(&ModelRecord { layers, parameters: 0 }, 1, columns);
+        let first = (6 + 2 + 6 + 6) + (6 + 3 + 2);
+        assert_eq!(of(vec![layer(2, 3)], 1), f64::from(first));
+        let second = (2 * 12 + 2 * 3 + 2 * 4 + 2 * 4) + (12 + 2 * 4 + 2 * 3) + (2 * 12 + 2 * 4 + 3 * 3);
+        assert_eq!(of(vec![layer(2, 3), layer(3, 4)], 1), f64::from(first + second));
     }
 }

@@ -62,7 +62,7 @@ pub fn density<A: CurvatureOperator>(
         floor: measure.floor(),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),
-        warnings: plan.warnings,
+        warnings: [operator.warnings(), plan.warnings].concat(),
     })
 }
 

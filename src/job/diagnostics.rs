@@ -1,5 +1,7 @@
 //! What the spectrum job adds to the estimates: the curvature along the gradient, and a sharpness that rescaled layers do not change.
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 
 use super::context::JobContext;
@@ -82,7 +84,9 @@ pub(super) fn relative_sharpness<A: CurvatureOperator>(
     if parameters.len() != space.dim() {
         return Ok(None);
     }
-    let relative = Relative { operator, magnitudes: parameters.iter().map(|x| x.abs()).collect() };
+    let magnitudes: Vec<f64> = parameters.iter().map(|x| x.abs()).collect();
+    let mut relative = Relative { operator, magnitudes: space.block(1)?, scaled: RefCell::new(space.block(1)?) };
+    space.upload(&magnitudes, &mut relative.magnitudes)?;
     let mut start = space.block(1)?;
     space.fill(&mut start, Distribution::Gaussian, seed, u32::MAX - 1)?;
     let mut lanczos = Lanczos::new(&relative, start, 1, LanczosOptions { capacity: STEPS, ..LanczosOptions::default() })?;
@@ -93,9 +97,12 @@ pub(super) fn relative_sharpness<A: CurvatureOperator>(
 }
 
 /// D A D on single vectors.
-struct Relative<'a, A> {
+struct Relative<'a, A: LinearOperator> {
     operator: &'a A,
-    magnitudes: Vec<f64>,
+    /// The diagonal of D.
+    magnitudes: Block<A>,
+    /// D x.
+    scaled: RefCell<Block<A>>,
 }
 
 impl<A: LinearOperator> LinearOperator for Relative<'_, A> {
@@ -107,7 +114,7 @@ impl<A: LinearOperator> LinearOperator for Relative<'_, A> {
 
     fn apply(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<()> {
         let space = self.operator.space();
-        let mut scaled = space.block(1)?;
+        let mut scaled = self.scaled.borrow_mut();
         space.copy(x, &mut scaled)?;
         space.multiply(&self.magnitudes, &mut scaled)?;
         self.operator.apply(&scaled, y)?;

@@ -91,7 +91,7 @@ pub fn eigs<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, option
     let header = Header::new("hesper.eigs/1", operator, context)?;
     let mut search = Search::new(operator, context, &plan)?;
     let found = search.run()?;
-    let mut warnings = plan.warnings.clone();
+    let mut warnings = [operator.warnings(), plan.warnings.clone()].concat();
     let mut eigenvalues = Eigenvalues::new(&found.extremes, plan.tol * found.scale);
     let accuracy_reached = plan.is_complete(&found.extremes, found.scale);
     if !accuracy_reached {

@@ -26,7 +26,7 @@ mod test_support;
 mod trace;
 mod validate;
 
-pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, bench, bench_workload};
+pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, Swept, bench, bench_columns, bench_workload};
 pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};
 pub use context::{JobContext, Subject};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};

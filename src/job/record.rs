@@ -180,7 +180,7 @@ pub struct Stats {
     pub seconds: Seconds,
 }
 
-/// `stats.seconds`. Parts are null where the device works asynchronously, since the host cannot tell them apart.
+/// `stats.seconds`. Parts are null where a device works asynchronously and has no clock of its own, since the host cannot tell them apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Seconds {
     /// From the context's start to the job's: reading, preparing, building the operator.
@@ -198,6 +198,7 @@ pub(super) struct Meter {
     setup: f64,
     products: u64,
     readbacks: u64,
+    device: Option<LanczosSeconds>,
     started: Instant,
 }
 
@@ -207,21 +208,29 @@ impl Meter {
             setup: context.started.elapsed().as_secs_f64(),
             products: operator.products(),
             readbacks: operator.space().readbacks(),
+            device: operator.device_seconds(),
             started: context.started,
         }
     }
 
-    /// The counts so far; `parts` are the host's times, which count where the operator is synchronous.
+    /// The counts so far; `parts` are the host's times, which count where the operator is synchronous. Elsewhere a device's clock does.
     pub(super) fn stats<A: CurvatureOperator>(&self, operator: &A, parts: LanczosSeconds) -> Stats {
-        let part = |duration: std::time::Duration| operator.is_synchronous().then_some(duration.as_secs_f64());
+        let of_device = || {
+            let (before, now) = (self.device?, operator.device_seconds()?);
+            Some(LanczosSeconds {
+                products: now.products.saturating_sub(before.products),
+                orthogonalization: now.orthogonalization.saturating_sub(before.orthogonalization),
+            })
+        };
+        let parts = if operator.is_synchronous() { Some(parts) } else { of_device() };
         Stats {
             hvps: operator.products() - self.products,
             readbacks: operator.space().readbacks() - self.readbacks,
             seconds: Seconds {
                 setup: self.setup,
                 total: self.started.elapsed().as_secs_f64(),
-                hvp: part(parts.products),
-                orthogonalization: part(parts.orthogonalization),
+                hvp: parts.map(|parts| parts.products.as_secs_f64()),
+                orthogonalization: parts.map(|parts| parts.orthogonalization.as_secs_f64()),
             },
         }
     }

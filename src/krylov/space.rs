@@ -74,13 +74,8 @@ pub trait VectorSpace {
     /// `coefficients` may be shorter than the basis: then only its first blocks take part.
     fn combine(&self, basis: &Self::Basis, coefficients: &[f64], x: &mut Self::Block) -> Result<()>;
 
-    /// x ← d ∘ x, every column element by element times the n numbers of `d`. This default goes through the host, a readback; a device
-    /// on which that costs may do it in place.
-    fn multiply(&self, d: &[f64], x: &mut Self::Block) -> Result<()> {
-        let mut values = self.download(x)?;
-        values.chunks_exact_mut(d.len()).for_each(|column| column.iter_mut().zip(d).for_each(|(x, d)| *x *= d));
-        self.upload(&values, x)
-    }
+    /// x ← d ∘ x, every column element by element times the single one of `d`.
+    fn multiply(&self, d: &Self::Block, x: &mut Self::Block) -> Result<()>;
 
     /// All of `s`, row by row. A readback.
     fn read(&self, s: &Self::Scalars) -> Result<Vec<f64>>;

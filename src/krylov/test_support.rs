@@ -126,6 +126,11 @@ impl VectorSpace for HostSpace {
         Ok(())
     }
 
+    fn multiply(&self, d: &Columns, x: &mut Columns) -> Result<()> {
+        x.iter_mut().for_each(|x| x.iter_mut().zip(&d[0]).for_each(|(x, d)| *x *= d));
+        Ok(())
+    }
+
     fn read(&self, s: &Self::Scalars) -> Result<Vec<f64>> {
         self.readbacks.set(self.readbacks.get() + 1);
         Ok(s.concat())

@@ -20,6 +20,7 @@ pub(crate) fn space_conformance<A: CurvatureOperator>(make: impl Fn(&Objective) 
     sub_scaled_and_copy(space);
     orthogonal_to_machine_precision(space);
     combinations(space);
+    products_by_element(space);
     readbacks_are_counted(space);
 }
 
@@ -161,12 +162,23 @@ fn combinations<S: VectorSpace>(space: &S) {
     }
 }
 
+fn products_by_element<S: VectorSpace>(space: &S) {
+    let n = space.dim();
+    let (d, x) = (rounded(space.precision(), &normal(n, 40)), rounded(space.precision(), &normal(3 * n, 41)));
+    let mut product = block(space, &x);
+    space.multiply(&block(space, &d), &mut product).unwrap();
+    let expected: Vec<f64> = x.iter().enumerate().map(|(at, x)| d[at % n] * x).collect();
+    assert_close("d ∘ x", &space.download(&product).unwrap(), &expected, space.precision().epsilon());
+}
+
 fn readbacks_are_counted<S: VectorSpace>(space: &S) {
     let before = space.readbacks();
-    let mut x = space.block(1).unwrap();
+    let (mut x, mut y) = (space.block(1).unwrap(), space.block(1).unwrap());
     let mut s = space.scalars(1, 1).unwrap();
     space.fill(&mut x, Distribution::Rademacher, 0, 0).unwrap();
     space.normalize(&mut x, &mut s, Slot(0)).unwrap();
+    space.copy(&x, &mut y).unwrap();
+    space.multiply(&x, &mut y).unwrap();
     assert_eq!(space.readbacks(), before, "an operation fetched something");
     space.read(&s).unwrap();
     space.download(&x).unwrap();

@@ -193,6 +193,14 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         Ok(())
     }
 
+    fn multiply(&self, d: &CpuBlock<T>, x: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(d.columns, 1, "one column of factors");
+        for (d, x) in self.columns(d).cycle().zip(self.columns_mut(x)) {
+            x.par_chunks_mut(CHUNK).zip(d.par_chunks(CHUNK)).for_each(|(x, d)| x.iter_mut().zip(d).for_each(|(x, &d)| *x *= d));
+        }
+        Ok(())
+    }
+
     fn read(&self, s: &CpuScalars) -> Result<Vec<f64>> {
         self.count_readback();
         Ok(s.values.clone())

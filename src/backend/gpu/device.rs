@@ -15,6 +15,7 @@ use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, Features, PollTyp
 
 use super::adapter::{self, Software};
 use super::array::{Array, Memory};
+use super::clock::{Clock, Label, Part, Spent};
 use super::kernel::Variant;
 use super::recorder::{Dispatch, Recorder};
 use super::tiles::Tiles;
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::model::Network;
 
 /// Features that are used where there are any; each has a fallback.
-const OPTIONAL: Features = Features::SUBGROUP;
+const OPTIONAL: Features = Features::SUBGROUP.union(Features::TIMESTAMP_QUERY);
 
 /// An opened GPU.
 #[derive(Debug)]
@@ -141,8 +142,9 @@ impl Device {
             on_loss.set(format!("{lost_name}: device lost ({reason:?}): {}", one_line(&message)));
         });
         let memory = Rc::<Memory>::default();
+        let clock = device.features().contains(Features::TIMESTAMP_QUERY).then(|| Clock::new(&queue));
         Ok(Self {
-            recorder: RefCell::new(Recorder::new(Rc::clone(&memory))),
+            recorder: RefCell::new(Recorder::new(Rc::clone(&memory), clock)),
             limits: device.limits(),
             tiles: RefCell::new(Tiles::suited_to(info.device_type)),
             device,
@@ -165,6 +167,38 @@ impl Device {
             self.tiles().warn(warning);
         }
         Ok(())
+    }
+
+    /// Counts work as `part` on the device's clock until the guard is dropped.
+    pub(super) fn clocked(&self, part: Part) -> Clocked<'_> {
+        Clocked { device: self, before: self.recorder.borrow_mut().belongs_to(part) }
+    }
+
+    /// Seconds that the device has spent on `parts`, as far as it is known to be done with them; none without a clock.
+    pub(super) fn seconds<const N: usize>(&self, parts: [Part; N]) -> Option<[f64; N]> {
+        let mut recorder = self.recorder.borrow_mut();
+        let seconds = recorder.clock()?.seconds();
+        Some(parts.map(|part| seconds.get(&part).copied().unwrap_or(0.0)))
+    }
+
+    /// What each kernel takes of `work`, all of it awaited; none without a clock.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Error::Device`] where anything has failed on the device so far.
+    pub(super) fn kernels_of(&self, work: impl FnOnce() -> Result<()>) -> Result<Option<Vec<(Variant, Spent)>>> {
+        self.wait()?;
+        let spent = |recorder: &mut Recorder| recorder.clock().map(|clock| clock.spent().to_vec());
+        let Some(before) = spent(&mut self.recorder.borrow_mut()) else { return Ok(None) };
+        self.recorder.borrow_mut().clock_kernels(true);
+        let done = work().and_then(|()| self.wait());
+        self.recorder.borrow_mut().clock_kernels(false);
+        done?;
+        let after = spent(&mut self.recorder.borrow_mut()).unwrap_or_default();
+        let of_work = |(label, spent): (Label, Spent)| {
+            let earlier = before.iter().find(|(known, _)| *known == label).map(|(_, spent)| *spent).unwrap_or_default();
+            Some((label.variant?, spent.since(earlier))).filter(|(_, spent)| spent.passes > 0)
+        };
+        Ok(Some(after.into_iter().filter_map(of_work).collect()))
     }
 
     /// The adapter's description.
@@ -407,6 +441,18 @@ impl Device {
             .map_err(|error| Error::Device(format!("{}: waiting failed: {}", self.info.name, one_line(&error.to_string()))))?;
         self.recorder.borrow_mut().idle();
         self.fault.check()
+    }
+}
+
+/// While it exists, work counts as one part of a job.
+pub(super) struct Clocked<'a> {
+    device: &'a Device,
+    before: Part,
+}
+
+impl Drop for Clocked<'_> {
+    fn drop(&mut self) {
+        self.device.recorder.borrow_mut().belongs_to(self.before);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The kernels: an entry point of a shader module and the values of its overrides.
 
+use std::fmt::{self, Display};
+
 use super::shaders::{self, Assembly};
 use super::tile::Tile;
 use crate::model::{Activation, Loss};
@@ -23,11 +25,13 @@ pub enum Kernel {
     DotTotal,
     Divide,
     SubtractScaled,
+    Multiply,
     BasisPartials,
     BasisTotals,
     BasisSubtract,
     Rademacher,
     Peak,
+    Copy,
 }
 
 /// Whether a layer keeps terms of φ''.
@@ -51,6 +55,13 @@ pub struct Variant {
 impl From<Kernel> for Variant {
     fn from(kernel: Kernel) -> Self {
         Self { kernel, tile: None }
+    }
+}
+
+impl Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kernel.entry_point())?;
+        self.tile.map_or(Ok(()), |tile| write!(f, " {tile}"))
     }
 }
 
@@ -98,11 +109,13 @@ impl Kernel {
             Self::DotTotal,
             Self::Divide,
             Self::SubtractScaled,
+            Self::Multiply,
             Self::BasisPartials,
             Self::BasisTotals,
             Self::BasisSubtract,
             Self::Rademacher,
             Self::Peak,
+            Self::Copy,
         ];
         forward.chain(passes).chain(losses).chain(fixed).collect()
     }
@@ -130,11 +143,13 @@ impl Kernel {
             Self::DotTotal => "dot_total",
             Self::Divide => "divide",
             Self::SubtractScaled => "subtract_scaled",
+            Self::Multiply => "multiply",
             Self::BasisPartials => "basis_partials",
             Self::BasisTotals => "basis_totals",
             Self::BasisSubtract => "basis_subtract",
             Self::Rademacher => "rademacher",
             Self::Peak => "peak",
+            Self::Copy => "copy",
         }
     }
 }

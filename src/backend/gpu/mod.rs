@@ -6,6 +6,7 @@
 mod adapter;
 mod array;
 mod basis;
+mod clock;
 mod cut;
 mod device;
 mod kernel;

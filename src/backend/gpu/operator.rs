@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::adapter::driver;
 use super::array::Array;
+use super::clock::{Part, Spent};
 use super::cut::Cut;
 use super::device::Device;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Variant};
 use super::linearization::{Model, Point};
 use super::peak;
 use super::product::{self, product_cost};
@@ -15,9 +17,9 @@ use super::schedule::{self, Held};
 use super::segment::Segment;
 use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
 use super::uniforms::Krylov;
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, MemoryPlan, Objective, Schedule};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, Schedule};
 use crate::error::Result;
-use crate::krylov::{LinearOperator, Slot};
+use crate::krylov::{LanczosSeconds, LinearOperator, Slot};
 use crate::numeric::{Precision, Real};
 
 /// The Hessian of an objective on a GPU, in single precision.
@@ -226,6 +228,7 @@ impl LinearOperator for Gpu {
 
     fn apply(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         assert_eq!(x.columns, y.columns, "operands of equal width");
+        let _clocked = self.device().clocked(Part::Product);
         self.grow(x.columns)?;
         let tangents = self.tangents.borrow();
         for (index, segment) in self.held.segments.iter().enumerate() {
@@ -276,6 +279,30 @@ impl CurvatureOperator for Gpu {
 
     fn peak_gflops(&self) -> Result<Option<f64>> {
         peak::gflops(self.device()).map(Some)
+    }
+
+    fn peak_gigabytes(&self) -> Result<Option<f64>> {
+        peak::gigabytes(self.device()).map(Some)
+    }
+
+    fn device_seconds(&self) -> Option<LanczosSeconds> {
+        let [products, orthogonalization] = self.device().seconds([Part::Product, Part::Orthogonalization])?.map(Duration::from_secs_f64);
+        Some(LanczosSeconds { products, orthogonalization })
+    }
+
+    fn kernel_times(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<Option<Vec<KernelTime>>> {
+        let spent = self.device().kernels_of(|| self.apply(x, y))?;
+        let times = |(variant, spent): (Variant, Spent)| KernelTime {
+            kernel: variant.to_string(),
+            runs: spent.passes,
+            seconds: spent.seconds,
+            gflops: variant.tile.is_some().then(|| spent.operations / spent.seconds.max(f64::MIN_POSITIVE) / 1e9),
+        };
+        Ok(spent.map(|spent| spent.into_iter().map(times).collect()))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.device().tiles().warning().map(str::to_owned).into_iter().collect()
     }
 
     fn info(&self) -> BackendInfo {

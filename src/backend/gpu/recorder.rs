@@ -17,6 +17,7 @@ use wgpu::{
 };
 
 use super::array::Memory;
+use super::clock::{Clock, Label, Part};
 use super::kernel::Variant;
 use crate::error::{Error, Result};
 
@@ -80,6 +81,13 @@ pub(super) struct Recorder {
     cost: f64,
     rate: f64,
     in_flight: Option<InFlight>,
+    clock: Option<Clock>,
+    /// What work belongs to from now on.
+    part: Part,
+    /// Whether every kernel has a pass, and so a time, of its own.
+    detailed: bool,
+    /// Of the pass that is open.
+    label: Label,
 }
 
 #[derive(Debug)]
@@ -90,8 +98,8 @@ struct InFlight {
 }
 
 impl Recorder {
-    /// A recorder for arrays that `memory` counts.
-    pub(super) fn new(memory: Rc<Memory>) -> Self {
+    /// A recorder for arrays that `memory` counts, with a clock where the device has one.
+    pub(super) fn new(memory: Rc<Memory>, clock: Option<Clock>) -> Self {
         Self {
             memory,
             pages: Vec::new(),
@@ -104,7 +112,26 @@ impl Recorder {
             cost: 0.0,
             rate: FIRST_RATE,
             in_flight: None,
+            clock,
+            part: Part::default(),
+            detailed: false,
+            label: Label::default(),
         }
+    }
+
+    /// The device's clock.
+    pub(super) fn clock(&mut self) -> Option<&mut Clock> {
+        self.clock.as_mut()
+    }
+
+    /// Counts all work from now on as `part`, and returns what it was counted as before.
+    pub(super) fn belongs_to(&mut self, part: Part) -> Part {
+        std::mem::replace(&mut self.part, part)
+    }
+
+    /// Whether every kernel is clocked by itself from now on: each then starts when the last one has ended.
+    pub(super) fn clock_kernels(&mut self, detailed: bool) {
+        self.detailed = detailed;
     }
 
     /// Operations that one dispatch may have: half a submission, so that a kernel of half the usual speed is still on time.
@@ -120,11 +147,15 @@ impl Recorder {
             self.submit(device, queue)?;
         }
         let group = self.group(device, queue, &dispatch);
-        let pass = self.pass(device);
+        let label = Label { part: self.part, variant: self.detailed.then_some(dispatch.variant) };
+        let pass = self.pass(device, label);
         pass.set_pipeline(dispatch.pipeline);
         pass.set_bind_group(0, &group, &[]);
         let [x, y, z] = dispatch.grid;
         pass.dispatch_workgroups(x, y, z);
+        if let Some(clock) = &mut self.clock {
+            clock.add(dispatch.cost);
+        }
         self.dispatches += 1;
         self.cost += cost;
         Ok(())
@@ -176,9 +207,18 @@ impl Recorder {
         at
     }
 
-    fn pass(&mut self, device: &wgpu::Device) -> &mut ComputePass<'static> {
+    /// A pass for work of `label`.
+    fn pass(&mut self, device: &wgpu::Device, label: Label) -> &mut ComputePass<'static> {
         let encoder = self.encoder.get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None }));
-        self.pass.get_or_insert_with(|| encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()).forget_lifetime())
+        if self.clock.is_some() && (label != self.label || label.variant.is_some()) {
+            self.pass = None;
+        }
+        self.label = label;
+        let clock = &mut self.clock;
+        self.pass.get_or_insert_with(|| {
+            let timestamp_writes = clock.as_mut().and_then(|clock| clock.begin(device, label));
+            encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes }).forget_lifetime()
+        })
     }
 
     /// The encoder, outside any pass: for copies.
@@ -191,9 +231,15 @@ impl Recorder {
     /// Hands over what was recorded, and waits until at most one submission is under way.
     pub(super) fn submit(&mut self, device: &wgpu::Device, queue: &wgpu::Queue) -> Result<()> {
         self.pass = None;
-        let Some(encoder) = self.encoder.take() else { return Ok(()) };
+        let Some(mut encoder) = self.encoder.take() else { return Ok(()) };
         self.dispatches = 0;
+        if let Some(clock) = &self.clock {
+            clock.resolve(&mut encoder);
+        }
         let index = queue.submit([encoder.finish()]);
+        if let Some(clock) = &mut self.clock {
+            clock.submitted();
+        }
         let submitted = InFlight { index, since: Instant::now(), cost: std::mem::take(&mut self.cost) };
         if let Some(previous) = self.in_flight.replace(submitted) {
             let wait = PollType::Wait { submission_index: Some(previous.index.clone()), timeout: None };

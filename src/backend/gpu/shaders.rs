@@ -102,14 +102,15 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
         | Kernel::DotTotal
         | Kernel::Divide
         | Kernel::SubtractScaled
+        | Kernel::Multiply
         | Kernel::BasisPartials
         | Kernel::BasisTotals
         | Kernel::BasisSubtract => fixed(
             &[&REDUCE, &KRYLOV],
-            &["dot_partials", "dot_total", "divide", "subtract_scaled", "basis_partials", "basis_totals", "basis_subtract"],
+            &["dot_partials", "dot_total", "divide", "subtract_scaled", "multiply", "basis_partials", "basis_totals", "basis_subtract"],
         ),
         Kernel::Rademacher => fixed(&[&PROBE], &["rademacher"]),
-        Kernel::Peak => fixed(&[&PEAK], &["peak"]),
+        Kernel::Peak | Kernel::Copy => fixed(&[&PEAK], &["peak", "copy"]),
     }
 }
 

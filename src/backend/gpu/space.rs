@@ -11,6 +11,7 @@ use wgpu::Buffer;
 
 use super::array::Array;
 use super::basis::GpuBasis;
+use super::clock::Part;
 use super::device::Device;
 use super::kernel::Kernel;
 use super::shards::{Shard, Shards};
@@ -275,6 +276,7 @@ impl VectorSpace for GpuSpace {
     }
 
     fn orthogonalize(&self, basis: &GpuBasis, y: &mut GpuBlock) -> Result<()> {
+        let _clocked = self.device.clocked(Part::Orthogonalization);
         for _ in 0..2 {
             basis.project(self, y)?;
             basis.subtract(self, y, basis.len())?;
@@ -287,6 +289,16 @@ impl VectorSpace for GpuSpace {
         basis.set_coefficients(self, &negated)?;
         x.shards.iter().for_each(|shard| self.device.clear(shard));
         basis.subtract(self, x, coefficients.len() / x.columns)
+    }
+
+    fn multiply(&self, d: &GpuBlock, x: &mut GpuBlock) -> Result<()> {
+        assert_eq!(d.columns, 1, "one column of factors");
+        for (params, (d, x_part)) in self.params(x.columns).zip(d.shards.iter().zip(&x.shards)) {
+            let cost = vector_cost(x.columns * params.stride4 as usize);
+            let grid = [params.groups as usize, x.columns, 1];
+            self.device.dispatch(Kernel::Multiply, params, &[(1, d), (3, x_part)], grid, cost)?;
+        }
+        Ok(())
     }
 
     fn read(&self, s: &GpuScalars) -> Result<Vec<f64>> {

@@ -20,7 +20,8 @@ pub(super) enum ShapeClass {
     Weights(u32, u32),
 }
 
-fn exponent(count: u32) -> u32 {
+/// The exponent of the least power of two that is no less.
+pub(super) fn exponent(count: u32) -> u32 {
     u32::BITS - count.saturating_sub(1).leading_zeros()
 }
 
@@ -32,6 +33,12 @@ impl ShapeClass {
 
     pub(super) fn of_weights(params: &Weights) -> Self {
         Self::Weights(exponent(params.rows), exponent(params.columns))
+    }
+
+    /// Of the weight, as an exponent of two.
+    pub(super) fn size(self) -> u32 {
+        let (Self::Forward(rows, others) | Self::Backward(rows, others) | Self::Weights(rows, others)) = self;
+        rows + others
     }
 }
 
@@ -83,6 +90,11 @@ impl Tiles {
         self.warning = Some(warning);
     }
 
+    /// That.
+    pub(super) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
     /// All that were chosen.
     pub(super) fn chosen(&self) -> &BTreeMap<ShapeClass, Tile> {
         &self.chosen
@@ -112,8 +124,7 @@ impl Tiles {
 impl Display for Tiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let used = self.used.iter().map(|(class, tile)| format!("{class}: {tile}"));
-        let warning = self.warning.iter().map(|warning| format!("warning: {warning}"));
-        f.write_str(&used.chain(warning).collect::<Vec<_>>().join(", "))
+        f.write_str(&used.collect::<Vec<_>>().join(", "))
     }
 }
 

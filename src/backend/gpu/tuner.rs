@@ -15,10 +15,11 @@ use super::device::Device;
 use super::kernel::{Curve, Kernel};
 use super::linearization::layers;
 use super::product;
+use super::schedule;
 use super::space::word;
 use super::tile::Tile;
 use super::tile_cache::Cache;
-use super::tiles::ShapeClass;
+use super::tiles::{ShapeClass, exponent};
 use super::uniforms::{NONE, Product, Weights};
 use crate::error::Result;
 use crate::model::Network;
@@ -73,45 +74,58 @@ const RUNS: usize = 3;
 /// Most bytes of one operand.
 const OPERAND_BYTES: usize = 64 << 20;
 
-/// One of the job's products.
+/// Samples / 4 that are enough to tell tiles apart where the weight is large.
+const LEAST_SAMPLES4: usize = 16;
+
+/// Rows of a weight that are enough: whole tiles of any product kernel.
+const LEAST_ROWS: usize = 128;
+
+/// A product of the job's, or as much of it as takes long enough to be timed.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     kernel: Kernel,
+    /// Of the whole product, which decides the tile.
+    class: ShapeClass,
     rows: usize,
     others: usize,
+    samples4: usize,
 }
 
 impl Case {
-    /// The products of the tangent passes.
-    fn all(network: &Network) -> Vec<Self> {
-        let layers = layers(network);
+    /// The products of the tangent passes. Their weights are cut as the job's own are, so that each fits a binding.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::error::Error::Memory) where a row fits none.
+    fn all(network: &Network, device: &Device) -> Result<Vec<Self>> {
+        let (layers, shards) = (layers(network), schedule::shards(network, device)?);
         let mut cases = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
             let Extents { inputs, outputs } = layer.extents;
-            cases.push(Self { kernel: Kernel::ForwardOver(layer.curve), rows: outputs, others: inputs });
-            cases.push(Self { kernel: Kernel::Weights, rows: outputs, others: inputs });
+            let piece = shards.layer(index).iter().map(|piece| piece.rows.len()).max().unwrap_or(outputs);
+            let window = piece.min((operations(device) / (16 * LEAST_SAMPLES4 * inputs)).max(LEAST_ROWS));
+            let samples4 = samples4(device, window, inputs);
+            let case = |kernel, class, rows, others| Self { kernel, class, rows, others, samples4 };
+            let forward = ShapeClass::Forward(exponent(word(outputs)), exponent(word(inputs)));
+            cases.push(case(Kernel::ForwardOver(layer.curve), forward, window, inputs));
+            let weights = ShapeClass::Weights(exponent(word(outputs)), exponent(word(inputs)));
+            cases.push(case(Kernel::Weights, weights, window, inputs));
             if index > 0 {
-                cases.push(Self { kernel: Kernel::BackwardOver(layers[index - 1].curve), rows: inputs, others: outputs });
+                let backward = ShapeClass::Backward(exponent(word(inputs)), exponent(word(outputs)));
+                cases.push(case(Kernel::BackwardOver(layers[index - 1].curve), backward, inputs, window));
             }
         }
         // The largest first: where the time is short, it goes where it pays.
-        cases.sort_by_key(|case| std::cmp::Reverse(case.rows * case.others));
-        cases
+        cases.sort_by_key(|case| std::cmp::Reverse(case.class.size()));
+        Ok(cases)
     }
 
-    /// Samples that take long enough to be timed, and not long.
-    fn samples4(&self, device: &Device) -> usize {
-        let operations = if device.is_software() { 1 << 27 } else { 1 << 34 };
-        let longest = OPERAND_BYTES / (16 * self.rows.max(self.others));
-        (operations / (16 * self.rows * self.others)).clamp(64, longest.max(64))
-    }
-
-    fn pass(&self, samples4: usize) -> Product {
+    fn pass(&self) -> Product {
+        let samples4 = word(self.samples4);
         let transposed = matches!(self.kernel, Kernel::BackwardOver(_));
         Product {
             rows: word(self.rows),
-            samples4: word(samples4),
-            stride4: word(samples4),
+            samples4,
+            stride4: samples4,
             depth: word(self.others),
             tangent_depth: word(self.others),
             row_stride: if transposed { 1 } else { word(self.others) },
@@ -122,27 +136,22 @@ impl Case {
         }
     }
 
-    fn weights(&self, samples4: usize) -> Weights {
+    fn weights(&self) -> Weights {
+        let samples4 = word(self.samples4);
         Weights {
             rows: word(self.rows),
             columns: word(self.others),
-            samples4: word(samples4),
-            stride4: word(samples4),
+            samples4,
+            stride4: samples4,
             row_stride: word(self.others),
             ..Weights::default()
         }
     }
 
-    fn class(&self) -> ShapeClass {
-        match self.kernel {
-            Kernel::Weights => ShapeClass::of_weights(&self.weights(1)),
-            _ => ShapeClass::of_pass(&self.pass(1)),
-        }
-    }
-
     /// Operands, all zeros: bindings of every kernel of the kind.
-    fn operands(&self, device: &Device, samples4: usize) -> Result<Vec<(u32, Array)>> {
-        let (of_rows, of_others, weight) = (4 * samples4 * self.rows, 4 * samples4 * self.others, self.rows * self.others);
+    fn operands(&self, device: &Device) -> Result<Vec<(u32, Array)>> {
+        let (of_rows, of_others) = (4 * self.samples4 * self.rows, 4 * self.samples4 * self.others);
+        let weight = self.rows * self.others;
         let counts = match self.kernel {
             Kernel::Weights => vec![(1, of_rows), (2, of_others), (3, of_rows), (4, of_others), (5, weight), (6, weight)],
             kernel => {
@@ -160,35 +169,44 @@ impl Case {
 
     /// The fastest tile, or none where the time is up before all have been tried.
     fn fastest(&self, device: &Device, end: Option<Instant>) -> Result<Option<Tile>> {
-        let samples4 = self.samples4(device);
-        let operands = self.operands(device, samples4)?;
+        let operands = self.operands(device)?;
         let bindings: Vec<_> = operands.iter().map(|(binding, buffer)| (*binding, &**buffer)).collect();
-        let candidates = device.tiles().candidates(self.class(), device.has_subgroups());
+        let candidates = device.tiles().candidates(self.class, device.has_subgroups());
         let mut best: Option<(Duration, Tile)> = None;
         for tile in candidates {
             let run = || {
                 let start = Instant::now();
                 match self.kernel {
-                    Kernel::Weights => product::weights_with(device, self.kernel, tile, self.weights(samples4), 1, &bindings)?,
-                    _ => product::pass_with(device, self.kernel, tile, self.pass(samples4), 1, &bindings)?,
+                    Kernel::Weights => product::weights_with(device, self.kernel, tile, self.weights(), 1, &bindings)?,
+                    _ => product::pass_with(device, self.kernel, tile, self.pass(), 1, &bindings)?,
                 }
                 device.wait()?;
                 Ok(start.elapsed())
             };
             // The first run compiles the kernel.
-            run()?;
-            for _ in 0..RUNS {
+            for turn in 0..=RUNS {
                 let time = run()?;
-                if best.is_none_or(|(least, _)| time < least) {
+                if turn > 0 && best.is_none_or(|(least, _)| time < least) {
                     best = Some((time, tile));
                 }
-            }
-            if end.is_some_and(|end| Instant::now() > end) {
-                return Ok(None);
+                if end.is_some_and(|end| Instant::now() > end) {
+                    return Ok(None);
+                }
             }
         }
         Ok(best.map(|(_, tile)| tile))
     }
+}
+
+/// Operations that take long enough to be timed, and not long.
+fn operations(device: &Device) -> usize {
+    if device.is_software() { 1 << 27 } else { 1 << 34 }
+}
+
+/// Samples / 4 for so many operations with a weight of `rows` x `columns`; activations that fit a binding.
+fn samples4(device: &Device, rows: usize, columns: usize) -> usize {
+    let longest = (OPERAND_BYTES.min(device.array_bytes()) / (16 * rows.max(columns))).max(1);
+    (operations(device) / (16 * rows * columns)).clamp(LEAST_SAMPLES4.min(longest), longest)
 }
 
 /// Chooses the tiles for products with the Hessian of `network`. Returns what a user should know of the cache, if anything.
@@ -209,18 +227,45 @@ pub(super) fn tune(device: &Device, network: &Network, tune: Tune) -> Result<Opt
     }
     let end = (tune == Tune::Quick).then(|| Instant::now() + QUICK);
     let (mut done, mut found) = (Vec::new(), false);
-    for case in Case::all(network) {
-        let known = if tune == Tune::Quick { device.tiles().has_chosen(case.class()) } else { done.contains(&case.class()) };
+    for case in Case::all(network, device)? {
+        let known = if tune == Tune::Quick { device.tiles().has_chosen(case.class) } else { done.contains(&case.class) };
         if known {
             continue;
         }
         let Some(tile) = case.fastest(device, end)? else { break };
-        device.tiles().choose(case.class(), tile);
-        done.push(case.class());
+        device.tiles().choose(case.class, tile);
+        done.push(case.class);
         found = true;
     }
     if let Some(cache) = cache.filter(|_| found) {
         warning = warning.or(cache.store(device.tiles().chosen()).err());
     }
     Ok(warning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::adapter::Software;
+    use super::super::device::Ceilings;
+    use super::*;
+    use crate::model::{Activation, Layer};
+
+    /// A weight of several bindings is timed in windows, as the job cuts it, and its class is that of the whole.
+    #[test]
+    fn a_weight_larger_than_a_binding_is_timed_in_windows() {
+        let ceilings = Ceilings { binding_bytes: Some(1 << 16), buffer_bytes: Some(1 << 17), workgroups: None };
+        let device = match Device::open_within(None, Software::Allowed, ceilings) {
+            Ok(device) => device,
+            Err(error) if std::env::var_os("HESPER_REQUIRE_GPU").is_some_and(|value| value == "1") => panic!("{error}"),
+            Err(_) => return,
+        };
+        let layer =
+            |inputs, outputs| Layer { inputs, outputs, weight: vec![0.5; inputs * outputs], bias: None, activation: Activation::Tanh };
+        let network = Network::new(vec![layer(200, 300), layer(300, 10)]).unwrap();
+        let cases = Case::all(&network, &device).unwrap();
+        assert!(cases.iter().any(|case| case.class == ShapeClass::Weights(9, 8) && 4 * case.rows * case.others <= 1 << 16));
+        for case in cases {
+            assert!(case.fastest(&device, None).unwrap().is_some(), "{case:?}");
+        }
+    }
 }

@@ -151,6 +151,12 @@ impl VectorSpace for ReferenceSpace {
         Ok(())
     }
 
+    fn multiply(&self, d: &Columns, x: &mut Columns) -> Result<()> {
+        assert_eq!(d.len(), 1, "one column of factors");
+        x.iter_mut().for_each(|x| x.iter_mut().zip(&d[0]).for_each(|(x, d)| *x *= d));
+        Ok(())
+    }
+
     fn read(&self, s: &ReferenceScalars) -> Result<Vec<f64>> {
         self.count_readback();
         Ok(s.values.clone())
