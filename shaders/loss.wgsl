@@ -6,10 +6,12 @@
 // output, first, bend [C, samples] = o, φ' and φ'' of the last layer, bend being replaced by g ⊙ φ'' (g = ∂loss/∂o); expected
 // [C, samples] = y (one-hot for classes); factor [C, samples] = p = softmax(o), or 2, or σ'(o): what the second derivative needs;
 // delta [C, samples] = g ⊙ φ'; losses [samples]. tangent_output, curved [b, C, samples] = Ro and Rs, the latter replaced by
-// Rδ = φ' ⊙ (∂²loss/∂o² Ro) + Rs; for cross-entropy ∂²loss/∂o² Ro = p ⊙ Ro − p (p·Ro), without a C x C array.
+// Rδ = φ' ⊙ (A Ro) + Rs, or without Rs where it is not `kept`. A is ∂²loss/∂o², for cross-entropy A Ro = p ⊙ Ro − p (p·Ro) without a
+// C x C array; or weight·Σ q qᵀ, where factor [vectors, C, samples] = q.
 // Where a sample's p is near 1, p − y and Ro − p·Ro would cancel: the first is written as −Σ of the other p, the second after taking
 // the likeliest class's Ro from all.
-// Entry points: `loss`; `loss_over` for b directions. Override: LOSS. Grid: (ceil(samples / 64), 1, b).
+// Entry points: `loss`; `output_gradient` makes factor q = ∂loss/∂o; `loss_over` and `outer_over` for b directions. Override: LOSS, for
+// all but the last. Grid: (ceil(samples / 64), 1, b).
 
 override LOSS: u32 = 0u;
 
@@ -18,6 +20,8 @@ struct Loss {
     padded: u32,          // samples with padding
     samples: u32,
     weight: f32,
+    vectors: u32,         // q of each sample
+    kept: u32,            // 1: Rs takes part
 }
 
 @group(0) @binding(0) var<uniform> p: Loss;
@@ -124,6 +128,45 @@ fn loss_over(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var c = 0u; c < p.outputs; c += 1u) {
         let at = c * p.padded + sample;
         let tangent_gradient = p.weight * factor[at] * (tangent_output[base + at] - origin - mean);
-        curved[base + at] = fma(tangent_gradient, first[at], curved[base + at]);
+        curved[base + at] = fma(tangent_gradient, first[at], select(0.0, curved[base + at], p.kept == 1u));
+    }
+}
+
+@compute @workgroup_size(64)
+fn output_gradient(@builtin(global_invocation_id) id: vec3<u32>) {
+    let sample = id.x;
+    if sample >= p.padded {
+        return;
+    }
+    let weight = select(0.0, p.weight, sample < p.samples);
+    var of_sample: Softmax;
+    if LOSS == 0u {
+        of_sample = softmax(sample);
+    }
+    for (var c = 0u; c < p.outputs; c += 1u) {
+        let at = c * p.padded + sample;
+        factor[at] = weight * terms(output[at], expected[at], of_sample).gradient;
+    }
+}
+
+@compute @workgroup_size(64)
+fn outer_over(@builtin(global_invocation_id) id: vec3<u32>) {
+    let sample = id.x;
+    if sample >= p.padded {
+        return;
+    }
+    let base = id.z * p.outputs * p.padded + sample;
+    for (var v = 0u; v < p.vectors; v += 1u) {
+        let q = v * p.outputs * p.padded + sample;
+        var along = 0.0;
+        for (var c = 0u; c < p.outputs; c += 1u) {
+            along = fma(factor[q + c * p.padded], tangent_output[base + c * p.padded], along);
+        }
+        along *= p.weight;
+        for (var c = 0u; c < p.outputs; c += 1u) {
+            let at = c * p.padded;
+            let before = select(0.0, curved[base + at], v > 0u || p.kept == 1u);
+            curved[base + at] = fma(along * factor[q + at], first[at + sample], before);
+        }
     }
 }

@@ -10,7 +10,7 @@ mod common;
 use std::rc::Rc;
 
 use common::conformance::space_conformance;
-use common::{Case, assert_same_curvature, cases, loss_and_gradient, product, relative_error};
+use common::{Case, OPERATORS, assert_same_curvature, assert_same_operator, cases, loss_and_gradient, product, relative_error};
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
@@ -63,6 +63,29 @@ fn gpu_agrees_with_the_reference() {
         for case in cases() {
             let objective = case.objective();
             assert_same_curvature(&case, &gpu(&objective, &device), &reference(&objective));
+        }
+    }
+}
+
+#[test]
+fn gpu_agrees_with_the_reference_on_every_operator() {
+    for device in devices() {
+        for case in cases().iter().step_by(3) {
+            for curvature in OPERATORS {
+                assert_same_operator(case, curvature, &Gpu::new(&case.objective(), curvature, &device).unwrap());
+            }
+        }
+    }
+}
+
+/// Segments, shards and micro-batches change nothing of any operator.
+#[test]
+fn operators_agree_with_the_reference_in_pieces() {
+    let Some(device) = device_within(LOWEST) else { return };
+    for mode in [Mode::Cached, Mode::Recomputed, Mode::Streamed] {
+        for curvature in OPERATORS {
+            let schedule = Schedule { mode, micro_batch: 64 };
+            assert_same_operator(&wide(), curvature, &Gpu::with_schedule(&wide().objective(), curvature, &device, schedule).unwrap());
         }
     }
 }

@@ -7,10 +7,12 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 
-use common::{Case, assert_close, cases, loss_and_gradient, product, relative_error};
+use common::{Case, OPERATORS, assert_close, assert_same_operator, cases, loss_and_gradient, product, relative_error};
+use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
-use hesper::curvature::{Curvature, Draws, Objective};
+use hesper::curvature::{Curvature, Draws, Mode, Objective, Schedule};
 use hesper::data::{self, DataOptions, NetworkOptions};
+use hesper::model::Activation;
 use npyz::npz::NpzArchive;
 
 /// Rounding of sums of a few hundred products in double precision.
@@ -62,6 +64,41 @@ fn gradient_moments_are_those_of_the_samples_gradients() {
         for (actual, expected) in actual.iter().zip(&covariance) {
             assert!((actual - expected).abs() <= ROUNDING * scale, "{case:?}: {actual:e} and {expected:e}");
         }
+    }
+}
+
+#[test]
+fn cpu_agrees_with_the_reference_on_every_operator() {
+    for case in cases() {
+        let objective = case.objective();
+        for curvature in OPERATORS {
+            assert_same_operator(&case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
+            assert_same_operator(&case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
+        }
+    }
+}
+
+/// The twin of the comparison: another operator is seen.
+#[test]
+#[should_panic(expected = "residual: [")]
+fn a_wrong_operator_is_noticed() {
+    let case = Case::default();
+    assert_same_operator(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
+}
+
+/// Micro-batches change nothing, and loss and gradient are the objective's whatever the operator.
+#[test]
+fn operators_agree_with_the_reference_where_nothing_is_kept() {
+    let case =
+        Case { widths: vec![9, 40, 30, 4], activation: Activation::Gelu, samples: 700, seed: 600, weight_decay: 0.1, ..Case::default() };
+    let schedule = Schedule { mode: Mode::Recomputed, micro_batch: 256 };
+    for curvature in OPERATORS {
+        let operator = Cpu::<f64>::with_schedule(&case.objective(), curvature, schedule).unwrap();
+        assert_same_operator(&case, curvature, &operator);
+        let (loss, gradient) = loss_and_gradient(&operator);
+        let (expected_loss, expected) = loss_and_gradient(&reference(&case.objective(), Curvature::Hessian));
+        assert_close("loss", &[loss], &[expected_loss], ROUNDING);
+        assert_close("gradient", &gradient, &expected, ROUNDING);
     }
 }
 

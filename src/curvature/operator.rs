@@ -17,7 +17,6 @@ use std::fmt::{self, Display};
 use rand_distr::{Distribution as _, StandardNormal, StandardUniform};
 use serde::{Serialize, Serializer};
 
-use crate::error::{Error, Result};
 use crate::model::{Activation, Loss};
 use crate::rng::Stream;
 
@@ -99,19 +98,6 @@ impl Curvature {
         matches!(self, Self::GradientCovariance)
     }
 
-    /// For a backend that has no products with any other operator yet.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for any other.
-    pub(crate) fn check_is_hessian(self, backend: &str) -> Result<()> {
-        match self {
-            Self::Hessian => Ok(()),
-            other => {
-                Err(Error::Input(format!("the {backend} backend has no {other} products, only the reference: use --backend reference")))
-            }
-        }
-    }
-
     /// Whether no eigenvalue is below 0 (below λ, where λ is part of it).
     pub const fn is_positive_semidefinite(self) -> bool {
         !self.has_network_curvature()
@@ -125,7 +111,7 @@ impl Display for Curvature {
 }
 
 impl Serialize for Curvature {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
 }

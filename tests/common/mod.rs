@@ -3,7 +3,8 @@
 
 pub(crate) mod conformance;
 
-use hesper::curvature::{CurvatureOperator, Inputs, Objective, Storage};
+use hesper::backend::reference::Reference;
+use hesper::curvature::{Curvature, CurvatureOperator, Draws, Inputs, Objective, Storage};
 use hesper::krylov::{Slot, VectorSpace};
 use hesper::model::{Activation, Layer, Loss, Network, Targets};
 use hesper::numeric::Precision;
@@ -186,6 +187,43 @@ pub(crate) fn assert_close(what: &str, actual: &[f64], expected: &[f64], toleran
 pub(crate) fn relative_error(actual: &[f64], expected: &[f64]) -> f64 {
     let squared: f64 = actual.iter().zip(expected).map(|(a, e)| (a - e) * (a - e)).sum();
     (squared / expected.iter().map(|e| e * e).sum::<f64>()).sqrt()
+}
+
+/// All operators of an objective.
+pub(crate) const OPERATORS: [Curvature; 6] = [
+    Curvature::Hessian,
+    Curvature::Ggn,
+    Curvature::Residual,
+    Curvature::FisherMc(Draws { count: 2, seed: 5 }),
+    Curvature::EmpiricalFisher,
+    Curvature::GradientCovariance,
+];
+
+/// Holds products of `operator`, several columns at once, against those of `truth`, all of them with `curvature`.
+///
+/// Differences count relative to the largest element, or to that of the sums that cancel in it: of the Hessian for the residual, of the
+/// second moment for the covariance.
+pub(crate) fn assert_same_operator<A: CurvatureOperator>(case: &Case, curvature: Curvature, operator: &A) {
+    let objective = case.objective();
+    let truth = |curvature| Reference::new(&objective, curvature).unwrap();
+    let largest = |values: &[f64]| values.iter().fold(f64::MIN_POSITIVE, |scale, x| scale.max(x.abs()));
+    let tolerance = tolerance(&objective, operator.space().precision());
+    for columns in [1, 3] {
+        let directions = case.directions(columns);
+        let (actual, expected) = (product(operator, &directions), product(&truth(curvature), &directions));
+        let scale = match curvature {
+            Curvature::Residual => largest(&product(&truth(Curvature::Hessian), &directions)),
+            Curvature::GradientCovariance => largest(&product(&truth(Curvature::EmpiricalFisher), &directions)),
+            _ => largest(&expected),
+        };
+        for (at, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+            let error = (actual - expected).abs() / scale;
+            assert!(
+                error <= tolerance,
+                "{case:?}: {curvature}: [{at}] is {actual:e}, expected {expected:e}, of {scale:e}: off by {error:e}"
+            );
+        }
+    }
 }
 
 /// Holds product, loss and gradient of `operator` against those of `truth`, several columns at once.

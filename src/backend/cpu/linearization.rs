@@ -10,7 +10,7 @@
 use super::loss::{LossCurvature, LossJet};
 use super::matmul::{View, ViewMut, add_product, assign_product};
 use super::shape::{LayerShape, Units};
-use crate::curvature::Objective;
+use crate::curvature::{Curvature, Objective};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Layer};
 use crate::numeric::Real;
@@ -46,11 +46,11 @@ struct Forward {
 }
 
 impl<T: Real> Segment<T> {
-    /// Forward and backward over `samples` samples from `first_sample` on.
+    /// Forward and backward over `samples` samples from `first_sample` on, and what products with `curvature` need of them.
     ///
     /// # Errors
     /// [`Error::NonFinite`] where a number that is kept is not finite in T.
-    pub(super) fn new(objective: &Objective, first_sample: usize, samples: usize) -> Result<Self> {
+    pub(super) fn new(objective: &Objective, curvature: Curvature, first_sample: usize, samples: usize) -> Result<Self> {
         let layers = objective.network().layers();
         let width = objective.network().inputs();
         let mut z = vec![0.0; samples * width];
@@ -61,11 +61,12 @@ impl<T: Real> Segment<T> {
             let (slope, second) = activate(layer.activation, &mut a);
             forward.push(Forward { input: std::mem::replace(&mut z, a), slope, second });
         }
-        let jet = LossJet::new(objective, first_sample, &z);
+        let jet = LossJet::new(objective, first_sample, &z).with_curvature(curvature.output_curvature(), objective, first_sample, &z);
         let mut upstream = jet.gradient;
         let mut kept = Vec::with_capacity(layers.len());
         for (l, (layer, Forward { input, slope, second })) in layers.iter().zip(forward).enumerate().rev() {
-            let bend = (!layer.activation.is_piecewise_linear()).then(|| product_of(&upstream, &second));
+            let bend =
+                (curvature.has_network_curvature() && !layer.activation.is_piecewise_linear()).then(|| product_of(&upstream, &second));
             let delta = product_of(&upstream, &slope);
             if l > 0 {
                 upstream = vec![0.0; input.len()];

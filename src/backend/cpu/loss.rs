@@ -1,7 +1,7 @@
 //! The loss of the outputs and its derivatives, in double precision: [N, C] arrays are small, and at the confident outputs of a
 //! trained network the differences in here are what is left of much larger numbers.
 
-use crate::curvature::Objective;
+use crate::curvature::{Objective, OutputCurvature};
 use crate::model::{Activation, Loss};
 use crate::numeric::Real;
 
@@ -16,7 +16,16 @@ pub(super) struct LossJet {
     pub(super) curvature: LossCurvature,
 }
 
-/// ∂²loss/∂z_L² of some samples in factors: no [N, C, C] array.
+/// Vectors q that the operator has for each sample.
+pub(super) fn vectors_per_sample(curvature: OutputCurvature) -> usize {
+    match curvature {
+        OutputCurvature::None | OutputCurvature::LossHessian => 0,
+        OutputCurvature::Gradient => 1,
+        OutputCurvature::Sampled(draws) => draws.count as usize,
+    }
+}
+
+/// A, the matrix that an operator has between the Jacobians, for some samples in factors: no [N, C, C] array.
 #[derive(Debug)]
 pub(super) enum LossCurvature {
     /// w·(diag(p) − p pᵀ), p [N, C].
@@ -25,6 +34,8 @@ pub(super) enum LossCurvature {
     Diagonal(Vec<f64>),
     /// d times the identity.
     Scalar(f64),
+    /// w·Σ q qᵀ over `count` vectors a sample, q [N, count, C].
+    OuterProducts { vectors: Vec<f64>, count: usize, outputs: usize, weight: f64 },
 }
 
 impl LossJet {
@@ -51,6 +62,33 @@ impl LossJet {
                 curvature: LossCurvature::Diagonal(outputs.iter().map(|&o| weight * sigmoid(o) * sigmoid(-o)).collect()),
             },
         }
+    }
+}
+
+impl LossJet {
+    /// A for `curvature` in place of ∂²loss/∂z_L²; `outputs` [N, C] as they were given to [`new`](Self::new).
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
+    pub(super) fn with_curvature(self, curvature: OutputCurvature, objective: &Objective, first_sample: usize, outputs: &[f64]) -> Self {
+        let (samples, width) = (objective.samples() as f64, objective.network().outputs());
+        let curvature = match curvature {
+            OutputCurvature::LossHessian => return self,
+            OutputCurvature::None => LossCurvature::Scalar(0.0),
+            OutputCurvature::Gradient => {
+                LossCurvature::OuterProducts { vectors: self.gradient.clone(), count: 1, outputs: width, weight: samples }
+            }
+            OutputCurvature::Sampled(draws) => {
+                let of_sample = |(number, outputs)| draws.output_gradients(objective.loss(), outputs, number);
+                let numbers = u32::try_from(first_sample).unwrap_or(u32::MAX)..;
+                let vectors = numbers.zip(outputs.chunks_exact(width)).flat_map(of_sample).collect();
+                LossCurvature::OuterProducts {
+                    vectors,
+                    count: draws.count as usize,
+                    outputs: width,
+                    weight: (samples * f64::from(draws.count)).recip(),
+                }
+            }
+        };
+        Self { curvature, ..self }
     }
 }
 
@@ -82,7 +120,7 @@ fn cross_entropy(outputs: &[f64], targets: &[f64], classes: usize, weight: f64) 
 }
 
 impl LossCurvature {
-    /// u ← (∂²loss/∂z_L²) u, [N, C].
+    /// u ← A u, [N, C].
     pub(super) fn multiply<T: Real>(&self, u: &mut [T]) {
         match self {
             Self::Softmax { probabilities, classes, weight } => {
@@ -95,13 +133,26 @@ impl LossCurvature {
             }
             Self::Diagonal(diagonal) => u.iter_mut().zip(diagonal).for_each(|(u, d)| *u = T::from_f64(u.to_f64() * d)),
             Self::Scalar(factor) => u.iter_mut().for_each(|u| *u = T::from_f64(u.to_f64() * factor)),
+            Self::OuterProducts { vectors, count, outputs, weight } => {
+                let mut product = vec![0.0; *outputs];
+                for (u, vectors) in u.chunks_exact_mut(*outputs).zip(vectors.chunks_exact(count * outputs)) {
+                    product.fill(0.0);
+                    for q in vectors.chunks_exact(*outputs) {
+                        let along: f64 = q.iter().zip(&*u).map(|(q, u)| q * u.to_f64()).sum();
+                        product.iter_mut().zip(q).for_each(|(product, q)| *product += weight * along * q);
+                    }
+                    u.iter_mut().zip(&product).for_each(|(u, product)| *u = T::from_f64(*product));
+                }
+            }
         }
     }
 
     /// Bytes of the factors.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Softmax { probabilities: factors, .. } | Self::Diagonal(factors) => size_of_val(factors.as_slice()),
+            Self::Softmax { probabilities: factors, .. } | Self::Diagonal(factors) | Self::OuterProducts { vectors: factors, .. } => {
+                size_of_val(factors.as_slice())
+            }
             Self::Scalar(_) => 0,
         }
     }

@@ -20,7 +20,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
+use crate::curvature::{
+    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Schedule,
+};
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
 use crate::model::Loss;
@@ -47,6 +49,7 @@ const SCRATCH_BYTES: usize = 64 << 20;
 pub struct Cpu<T> {
     space: CpuSpace<T>,
     objective: Objective,
+    curvature: Curvature,
     schedule: Schedule,
     /// Where exact zeros let units be left out, those that are not, and the places of their parameters.
     reduction: Option<(Units, Kept)>,
@@ -57,6 +60,8 @@ pub struct Cpu<T> {
     segments: Vec<Segment<T>>,
     /// f(θ).
     loss: f64,
+    /// ∇f without weight decay, where its outer product is taken off.
+    mean_gradient: Option<Vec<T>>,
     columns_at_once: usize,
     scratch: Mutex<Workspace<T>>,
     products: AtomicU64,
@@ -80,14 +85,13 @@ impl<T: Real> Cpu<T> {
     /// # Errors
     /// [`Error::Memory`] where it does not.
     pub fn plan(objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
-        curvature.check_is_hessian("cpu")?;
         let capacity = Capacity {
             samples: objective.samples(),
             vector_bytes: (objective.dim() * size_of::<T>()) as u64,
             micro_batch: WAVE * SEGMENT,
             max_columns: usize::MAX,
         };
-        MemoryPlan::choose(demand, &capacity, |schedule| Self::footprint(objective, schedule))
+        MemoryPlan::choose(demand, &capacity, |schedule| Self::footprint(objective, curvature, schedule))
     }
 
     /// The operator `curvature` of `objective`, linearized at its network's parameters once.
@@ -103,11 +107,10 @@ impl<T: Real> Cpu<T> {
     /// # Errors
     /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`.
     pub fn with_schedule(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Result<Self> {
-        curvature.check_is_hessian("cpu")?;
         let network = objective.network();
         let (mut loss, mut units, mut segments) = (0.0, Units::none_of(network), Vec::new());
         for samples in batches(objective, schedule) {
-            let made = linearize(objective, samples, None)?;
+            let made = linearize(objective, curvature, samples, None)?;
             made.iter().for_each(|segment| segment.mark(&mut units));
             loss += made.iter().map(|segment| segment.loss).sum::<f64>();
             if schedule.mode == Mode::Cached {
@@ -135,36 +138,47 @@ impl<T: Real> Cpu<T> {
             kept.gather(&parameters, &mut small);
             parameters = small;
         }
-        Ok(Self {
+        let mut operator = Self {
             space: CpuSpace::new(objective.dim()),
             objective: objective.clone(),
+            curvature,
             schedule,
-            shapes: shape::shapes(network, reduction.as_ref().map(|(units, _)| units)),
+            shapes: shape::shapes(network, curvature, reduction.as_ref().map(|(units, _)| units)),
             reduction,
             parameters,
             segments,
             loss,
-            columns_at_once: columns_at_once::<T>(objective, schedule),
+            mean_gradient: None,
+            columns_at_once: columns_at_once::<T>(objective, curvature, schedule),
             scratch: Mutex::default(),
             products: AtomicU64::new(0),
-        })
+        };
+        if curvature.is_centred() {
+            let mut gradient = vec![T::ZERO; objective.dim()];
+            operator.add_gradient(&mut gradient)?;
+            operator.mean_gradient = Some(gradient);
+        }
+        Ok(operator)
     }
 
     /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate, where no unit can be left out; at most as many
     /// where some can.
-    fn footprint(objective: &Objective, schedule: Schedule) -> Footprint {
-        let shapes = shape::shapes(objective.network(), None);
+    fn footprint(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Footprint {
+        let shapes = shape::shapes(objective.network(), curvature, None);
         let samples = schedule.micro_batch.min(objective.samples());
         let numbers = |count: usize| (count * size_of::<T>()) as u64;
-        let loss = match objective.loss() {
-            Loss::CrossEntropy | Loss::BceWithLogits => objective.network().outputs() * samples * size_of::<f64>(),
-            Loss::Mse => 0,
+        let factors = match (curvature.output_curvature(), objective.loss()) {
+            (OutputCurvature::LossHessian, Loss::CrossEntropy | Loss::BceWithLogits) => 1,
+            (OutputCurvature::LossHessian, Loss::Mse) => 0,
+            (other, _) => loss::vectors_per_sample(other),
         };
+        let loss = factors * objective.network().outputs() * samples * size_of::<f64>();
+        let mean_gradient = if curvature.is_centred() { objective.dim() } else { 0 };
         let passing = segment_size(samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
-        let columns = columns_at_once::<T>(objective, schedule);
+        let columns = columns_at_once::<T>(objective, curvature, schedule);
         let wave = samples.min(WAVE * segment_size(samples));
         Footprint::default()
-            .with("parameters", numbers(objective.dim()), 0)
+            .with("parameters", numbers(objective.dim() + mean_gradient), 0)
             .with("linearization", numbers(Segment::<T>::numbers_per_sample(&shapes) * samples), 0)
             .with("loss", loss as u64, 0)
             .with("passes at the point", (passing * rayon::current_num_threads().min(samples.div_ceil(segment_size(samples)))) as u64, 0)
@@ -183,18 +197,29 @@ impl<T: Real> Cpu<T> {
             work(&self.segments);
         } else {
             for samples in batches(&self.objective, self.schedule) {
-                work(&linearize(&self.objective, samples, self.reduction.as_ref().map(|(units, _)| units))?);
+                work(&linearize(&self.objective, self.curvature, samples, self.reduction.as_ref().map(|(units, _)| units))?);
             }
         }
         Ok(())
     }
 
-    /// y ← y + H x without the weight decay, for the samples of `segments` and columns of the whole network.
+    /// y ← y + ∇f without the weight decay.
+    fn add_gradient(&self, y: &mut [T]) -> Result<()> {
+        let mut sum = vec![T::ZERO; self.parameters.len()];
+        self.for_each_batch(|segments| product::add_gradient(&self.shapes, segments, &mut sum))?;
+        match &self.reduction {
+            Some((_, kept)) => kept.put_back(&sum, y),
+            None => y.iter_mut().zip(sum).for_each(|(y, g)| *y += g),
+        }
+        Ok(())
+    }
+
+    /// y ← y + A x without what is not a sum over samples, for the samples of `segments` and columns of the whole network.
     fn add_product(&self, segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
         let Workspace { passes, small_x, small_y } = workspace;
         let mut multiply = |x: &[T], y: &mut [T]| {
             for wave in segments.chunks(WAVE) {
-                product::add_hessian_product(&self.shapes, &self.parameters, wave, passes, x, y);
+                product::add_product_with(self.curvature, &self.shapes, &self.parameters, wave, passes, x, y);
             }
         };
         let Some((_, kept)) = &self.reduction else {
@@ -223,11 +248,16 @@ fn segment_size(batch: usize) -> usize {
 }
 
 /// The segments of `samples`, all units or `units` of them.
-fn linearize<T: Real>(objective: &Objective, samples: Range<usize>, units: Option<&Units>) -> Result<Vec<Segment<T>>> {
+fn linearize<T: Real>(
+    objective: &Objective,
+    curvature: Curvature,
+    samples: Range<usize>,
+    units: Option<&Units>,
+) -> Result<Vec<Segment<T>>> {
     let size = segment_size(samples.len());
     let starts: Vec<usize> = samples.clone().step_by(size).collect();
     let make = |first: usize| {
-        let mut segment = Segment::new(objective, first, size.min(samples.end - first))?;
+        let mut segment = Segment::new(objective, curvature, first, size.min(samples.end - first))?;
         if let Some(units) = units {
             segment.keep(units);
         }
@@ -239,9 +269,9 @@ fn linearize<T: Real>(objective: &Objective, samples: Range<usize>, units: Optio
 }
 
 /// Columns whose scratch stays within [`SCRATCH_BYTES`].
-fn columns_at_once<T: Real>(objective: &Objective, schedule: Schedule) -> usize {
+fn columns_at_once<T: Real>(objective: &Objective, curvature: Curvature, schedule: Schedule) -> usize {
     let samples = schedule.micro_batch.clamp(1, objective.samples());
-    let row_bytes = Scratch::<T>::numbers_per_row(&shape::shapes(objective.network(), None)) * size_of::<T>();
+    let row_bytes = Scratch::<T>::numbers_per_row(&shape::shapes(objective.network(), curvature, None)) * size_of::<T>();
     (SCRATCH_BYTES / (samples.min(WAVE * segment_size(samples)) * row_bytes)).clamp(1, MAX_COLUMNS)
 }
 
@@ -254,6 +284,12 @@ fn assign_scaled<T: Real>(factor: f64, x: &[T], y: &mut [T]) {
     }
 }
 
+/// y ← y − g (gᵀx).
+fn subtract_projection<T: Real>(g: &[T], x: &[T], y: &mut [T]) {
+    let along: f64 = g.iter().zip(x).map(|(g, x)| g.to_f64() * x.to_f64()).sum();
+    y.iter_mut().zip(g).for_each(|(y, g)| *y = T::from_f64(y.to_f64() - along * g.to_f64()));
+}
+
 impl<T: Real> LinearOperator for Cpu<T> {
     type Space = CpuSpace<T>;
 
@@ -263,7 +299,8 @@ impl<T: Real> LinearOperator for Cpu<T> {
 
     fn apply(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        assign_scaled(self.objective.weight_decay(), &x.values, &mut y.values);
+        let decay = if self.curvature.has_weight_decay() { self.objective.weight_decay() } else { 0.0 };
+        assign_scaled(decay, &x.values, &mut y.values);
         let group = self.columns_at_once * self.objective.dim();
         let mut workspace = std::mem::take(&mut *self.scratch());
         let mut outcome = Ok(());
@@ -276,6 +313,10 @@ impl<T: Real> LinearOperator for Cpu<T> {
             });
         });
         *self.scratch() = workspace;
+        if let Some(gradient) = &self.mean_gradient {
+            let columns = x.values.chunks(gradient.len()).zip(y.values.chunks_mut(gradient.len()));
+            columns.for_each(|(x, y)| subtract_projection(gradient, x, y));
+        }
         self.products.fetch_add(x.columns as u64, Ordering::Relaxed);
         outcome
     }
@@ -286,12 +327,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         assert_eq!(gradient.columns, 1, "the gradient is one column");
         let theta: Vec<T> = self.objective.network().parameters().iter().map(|&x| T::from_f64(x)).collect();
         assign_scaled(self.objective.weight_decay(), &theta, &mut gradient.values);
-        let mut sum = vec![T::ZERO; self.parameters.len()];
-        self.for_each_batch(|segments| product::add_gradient(&self.shapes, segments, &mut sum))?;
-        match &self.reduction {
-            Some((_, kept)) => kept.put_back(&sum, &mut gradient.values),
-            None => gradient.values.iter_mut().zip(sum).for_each(|(y, g)| *y += g),
-        }
+        self.add_gradient(&mut gradient.values)?;
         s.set(loss, 0, self.loss);
         Ok(())
     }
@@ -305,7 +341,12 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         let places = self.reduction.as_ref().map_or(0, |(_, kept)| kept.bytes());
         let workspace = self.scratch();
         let small = size_of::<T>() * (workspace.small_x.capacity() + workspace.small_y.capacity());
-        size_of_val(self.parameters.as_slice()) + linearization + places + workspace.passes.bytes() + small
+        size_of_val(self.parameters.as_slice())
+            + self.mean_gradient.as_ref().map_or(0, |g| size_of_val(g.as_slice()))
+            + linearization
+            + places
+            + workspace.passes.bytes()
+            + small
     }
 
     fn is_synchronous(&self) -> bool {

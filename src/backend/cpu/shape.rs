@@ -8,6 +8,7 @@
 
 use rayon::prelude::*;
 
+use crate::curvature::Curvature;
 use crate::model::{Activation, Network};
 use crate::numeric::Real;
 
@@ -19,7 +20,7 @@ pub(super) struct LayerShape {
     /// Where the weights lie, row by row; the biases follow.
     pub(super) weight: std::ops::Range<usize>,
     pub(super) bias: bool,
-    /// Whether φ'' does not vanish.
+    /// Whether terms with φ'' take part.
     pub(super) curved: bool,
     /// Whether φ' is not 1 everywhere.
     pub(super) sloped: bool,
@@ -39,8 +40,9 @@ const WORTH_IT: f64 = 0.03;
 /// Parameters that one task puts back.
 const CHUNK: usize = 1 << 14;
 
-/// The shapes of the layers of `network` between the units that `units` keeps; all units where there is none.
-pub(super) fn shapes(network: &Network, units: Option<&Units>) -> Vec<LayerShape> {
+/// The shapes of the layers of `network` between the units that `units` keeps, all units where there is none, for products with
+/// `curvature`.
+pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Units>) -> Vec<LayerShape> {
     let mut start = 0;
     let count = |level: usize, all: usize| units.map_or(all, |units| units.0[level].iter().filter(|&&kept| kept).count());
     let layer = |(l, layer): (usize, &crate::model::Layer)| {
@@ -52,7 +54,7 @@ pub(super) fn shapes(network: &Network, units: Option<&Units>) -> Vec<LayerShape
             outputs,
             weight,
             bias: layer.bias.is_some(),
-            curved: !layer.activation.is_piecewise_linear(),
+            curved: curvature.has_network_curvature() && !layer.activation.is_piecewise_linear(),
             sloped: layer.activation != Activation::Identity,
         }
     };
@@ -77,9 +79,10 @@ impl Units {
 
     /// These units, where leaving out the others is worth it and a unit remains in every layer.
     pub(super) fn worth_it(self, network: &Network) -> Option<Self> {
-        let reduced = shapes(network, Some(&self));
+        let shapes = |units| shapes(network, Curvature::Hessian, units);
+        let reduced = shapes(Some(&self));
         let possible = reduced.iter().all(|shape| shape.inputs > 0) && u32::try_from(network.layout().dim()).is_ok();
-        (possible && work(&reduced) <= (1.0 - WORTH_IT) * work(&shapes(network, None))).then_some(self)
+        (possible && work(&reduced) <= (1.0 - WORTH_IT) * work(&shapes(None))).then_some(self)
     }
 
     /// The places of their parameters.

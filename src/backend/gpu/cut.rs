@@ -16,6 +16,17 @@ pub(super) struct Extents {
     pub(super) outputs: usize,
 }
 
+/// What a pass back through a layer sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Terms {
+    /// Wᵀ δ.
+    Point,
+    /// Wᵀ Rδ.
+    Tangent,
+    /// Wᵀ Rδ + Vᵀ δ.
+    Both,
+}
+
 /// One dispatch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Step<P> {
@@ -89,21 +100,21 @@ impl Cut<'_> {
         steps
     }
 
-    /// Wᵀ δ (and Vᵀ δ) of layer `index`: the pieces are pieces of the sum. With tangents or without.
-    pub(super) fn backward(&self, index: usize, layer: Extents, tangents: bool) -> Vec<Step<Product>> {
+    /// `terms` of layer `index`: the pieces are pieces of the sum.
+    pub(super) fn backward(&self, index: usize, layer: Extents, terms: Terms) -> Vec<Step<Product>> {
         let mut steps = Vec::new();
         let pieces = self.shards.layer(index);
         let whole = Product { rows: word(layer.inputs), depth: word(layer.outputs), ..Product::default() };
         let tile = self.tile(ShapeClass::of_pass(&whole));
-        let terms = layer.outputs.div_ceil(pieces.len()) * if tangents { 2 } else { 1 };
-        for window in self.windows(0..layer.inputs, terms) {
+        let length = layer.outputs.div_ceil(pieces.len()) * if terms == Terms::Both { 2 } else { 1 };
+        for window in self.windows(0..layer.inputs, length) {
             for (turn, piece) in pieces.iter().enumerate() {
                 let params = self.pass(piece, &window, window.rows.start, [layer.outputs, layer.inputs]);
                 let depth = word(piece.rows.len());
                 let first = word(piece.rows.start * self.samples4);
                 let params = Product {
-                    depth,
-                    tangent_depth: if tangents { depth } else { 0 },
+                    depth: if terms == Terms::Tangent { 0 } else { depth },
+                    tangent_depth: if terms == Terms::Point { 0 } else { depth },
                     row_stride: 1,
                     depth_stride: word(layer.inputs),
                     incoming_offset4: first,

@@ -16,6 +16,8 @@ pub enum Kernel {
     BackwardOver(Curve),
     Loss(Loss),
     LossOver(Loss),
+    OutputGradient(Loss),
+    OuterOver,
     Weights,
     WeightsFirst,
     Gradient,
@@ -85,7 +87,7 @@ impl Variant {
         let mut constants = self.tile.map_or_else(Vec::new, Tile::constants);
         match self.kernel {
             Kernel::Forward(activation, _) => constants.push(("ACTIVATION", activation_id(activation))),
-            Kernel::Loss(loss) | Kernel::LossOver(loss) => constants.push(("LOSS", loss_id(loss))),
+            Kernel::Loss(loss) | Kernel::LossOver(loss) | Kernel::OutputGradient(loss) => constants.push(("LOSS", loss_id(loss))),
             _ => {}
         }
         constants
@@ -98,8 +100,9 @@ impl Kernel {
         let curves = [Curve::Curved, Curve::Linear];
         let forward = Activation::ALL.into_iter().flat_map(|activation| curves.map(|curve| Self::Forward(activation, curve)));
         let passes = curves.into_iter().flat_map(|curve| [Self::Backward(curve), Self::ForwardOver(curve), Self::BackwardOver(curve)]);
-        let losses = Loss::ALL.into_iter().flat_map(|loss| [Self::Loss(loss), Self::LossOver(loss)]);
+        let losses = Loss::ALL.into_iter().flat_map(|loss| [Self::Loss(loss), Self::LossOver(loss), Self::OutputGradient(loss)]);
         let fixed = [
+            Self::OuterOver,
             Self::Weights,
             Self::WeightsFirst,
             Self::Gradient,
@@ -134,6 +137,8 @@ impl Kernel {
             Self::BackwardOver(Linear) => "backward_over_linear",
             Self::Loss(_) => "loss",
             Self::LossOver(_) => "loss_over",
+            Self::OutputGradient(_) => "output_gradient",
+            Self::OuterOver => "outer_over",
             Self::Weights => "weights",
             Self::WeightsFirst => "weights_first",
             Self::Gradient => "gradient",

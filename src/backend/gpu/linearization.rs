@@ -1,14 +1,14 @@
 //! The passes at the point θ over one segment of samples: what every product with the Hessian reads.
 
 use super::array::Array;
-use super::cut::{Cut, Extents};
+use super::cut::{Cut, Extents, Terms};
 use super::device::Device;
 use super::kernel::{Curve, Kernel};
 use super::product::{self, product_cost};
 use super::segment::Segment;
 use super::space::{GpuBlock, GpuSpace, word};
 use super::uniforms;
-use crate::curvature::Objective;
+use crate::curvature::{Curvature, Objective, OutputCurvature};
 use crate::error::Result;
 use crate::krylov::VectorSpace as _;
 use crate::model::{Activation, Loss, Network};
@@ -19,6 +19,8 @@ use crate::numeric::Real;
 pub(super) struct Model {
     pub(super) layers: Vec<LayerModel>,
     pub(super) loss: Loss,
+    pub(super) curvature: Curvature,
+    samples: usize,
     /// Of one term of the loss in the mean over all samples.
     weight: f32,
     /// θ, one column.
@@ -30,17 +32,24 @@ pub(super) struct Model {
 pub(super) struct LayerModel {
     pub(super) extents: Extents,
     activation: Activation,
-    /// Whether `bend` is kept: the layer has φ'' terms or is the last, whose kernels have one form only.
+    /// Whether `bend` is kept: terms with φ'' take part, or the layer is the last, whose kernel at θ has one form only.
     pub(super) curve: Curve,
+    /// Whether terms with φ'' take part in products.
+    pub(super) tangent_curve: Curve,
 }
 
-/// The layers of `network`.
-pub(super) fn layers(network: &Network) -> Vec<LayerModel> {
+/// The layers of `network` for products with `curvature`.
+pub(super) fn layers(network: &Network, curvature: Curvature) -> Vec<LayerModel> {
     let last = network.layers().len() - 1;
-    let layers = network.layers().iter().enumerate().map(|(index, layer)| LayerModel {
-        extents: Extents { inputs: layer.inputs, outputs: layer.outputs },
-        activation: layer.activation,
-        curve: if layer.activation.is_piecewise_linear() && index < last { Curve::Linear } else { Curve::Curved },
+    let layers = network.layers().iter().enumerate().map(|(index, layer)| {
+        let bends = curvature.has_network_curvature() && !layer.activation.is_piecewise_linear();
+        let tangent_curve = if bends { Curve::Curved } else { Curve::Linear };
+        LayerModel {
+            extents: Extents { inputs: layer.inputs, outputs: layer.outputs },
+            activation: layer.activation,
+            curve: if index < last { tangent_curve } else { Curve::Curved },
+            tangent_curve,
+        }
     });
     layers.collect()
 }
@@ -49,7 +58,7 @@ pub(super) fn layers(network: &Network) -> Vec<LayerModel> {
 #[derive(Debug)]
 pub(super) struct Point {
     pub(super) layers: Vec<LayerPoint>,
-    /// What the loss's second derivative needs, [outputs, padded samples].
+    /// What the loss's second derivative needs, or its gradient where the operator is made of those, [outputs, padded samples].
     pub(super) factor: Array,
     /// The samples' shares of the loss, [padded samples].
     pub(super) losses: Array,
@@ -101,12 +110,12 @@ impl Point {
 
 impl Model {
     /// Uploads θ.
-    pub(super) fn new(space: &GpuSpace, objective: &Objective) -> Result<Self> {
+    pub(super) fn new(space: &GpuSpace, objective: &Objective, curvature: Curvature) -> Result<Self> {
         let network = objective.network();
         let mut parameters = space.block(1)?;
         space.upload(&network.parameters(), &mut parameters)?;
         let weight = f32::from_f64(objective.loss().weight(objective.samples(), network.outputs()));
-        Ok(Self { layers: layers(network), loss: objective.loss(), weight, parameters })
+        Ok(Self { layers: layers(network, curvature), loss: objective.loss(), curvature, samples: objective.samples(), weight, parameters })
     }
 
     /// Records both passes at θ over `segment`, whose data `input` and `expected` hold.
@@ -124,6 +133,22 @@ impl Model {
             padded: word(segment.padded),
             samples: word(segment.samples.len()),
             weight: self.weight,
+            vectors: 0,
+            kept: 0,
+        }
+    }
+
+    /// Parameters of the kernel that multiplies by the operator's matrix in output space, and that kernel.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
+    pub(super) fn output_curvature(&self, segment: &Segment) -> (Kernel, uniforms::Loss) {
+        let kept = u32::from(self.layers[self.layers.len() - 1].tangent_curve == Curve::Curved);
+        let params = uniforms::Loss { kept, ..self.loss_params(segment) };
+        let outer = |vectors: u32, weight: f64| (Kernel::OuterOver, uniforms::Loss { vectors, weight: f32::from_f64(weight), ..params });
+        match self.curvature.output_curvature() {
+            OutputCurvature::LossHessian => (Kernel::LossOver(self.loss), params),
+            OutputCurvature::None => (Kernel::LossOver(self.loss), uniforms::Loss { weight: 0.0, ..params }),
+            OutputCurvature::Gradient => outer(1, self.samples as f64),
+            OutputCurvature::Sampled(draws) => outer(draws.count, (self.samples as f64 * f64::from(draws.count)).recip()),
         }
     }
 
@@ -147,13 +172,19 @@ impl Model {
         bindings.extend(outputs);
         bindings.extend(last.bend.as_deref().map(|bend| (3, bend)));
         let cost = product_cost(params.outputs as usize, 20, segment.padded);
-        cut.device.dispatch(Kernel::Loss(self.loss), params, &bindings, [segment.padded.div_ceil(64), 1, 1], cost)
+        let grid = [segment.padded.div_ceil(64), 1, 1];
+        cut.device.dispatch(Kernel::Loss(self.loss), params, &bindings, grid, cost)?;
+        if self.curvature.output_curvature() == OutputCurvature::Gradient {
+            let bindings = [(1, &*last.value), (4, &**expected), (5, &*point.factor)];
+            cut.device.dispatch(Kernel::OutputGradient(self.loss), params, &bindings, grid, cost)?;
+        }
+        Ok(())
     }
 
     fn backward(&self, cut: &Cut<'_>, point: &Point) -> Result<()> {
         for index in (1..self.layers.len()).rev() {
             let (below, curve) = (&point.layers[index - 1], self.layers[index - 1].curve);
-            for step in cut.backward(index, self.layers[index].extents, false) {
+            for step in cut.backward(index, self.layers[index].extents, Terms::Point) {
                 let weights = &self.parameters.shards[step.shard];
                 let mut bindings = vec![(1, &**weights), (2, &*point.layers[index].delta), (5, &*below.first), (7, &*below.delta)];
                 bindings.extend(below.bend.as_deref().map(|bend| (6, bend)));

@@ -1,4 +1,4 @@
-//! Products with the Hessian: tangent passes forward and backward over the linearization, and the weight products, segment by segment.
+//! Products with the Hessian and other operators of the objective: tangent passes forward and backward over the linearization, and the weight products, segment by segment.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::adapter::driver;
 use super::array::Array;
 use super::clock::{Part, Spent};
-use super::cut::Cut;
+use super::cut::{Cut, Terms};
 use super::device::Device;
-use super::kernel::{Kernel, Variant};
+use super::kernel::{Curve, Kernel, Variant};
 use super::linearization::{Model, Point};
 use super::peak;
 use super::product::{self, product_cost};
@@ -17,12 +17,12 @@ use super::schedule::{self, Held};
 use super::segment::Segment;
 use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
 use super::uniforms::Krylov;
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, Schedule};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Schedule};
 use crate::error::Result;
-use crate::krylov::{LanczosSeconds, LinearOperator, Slot};
+use crate::krylov::{LanczosSeconds, LinearOperator, Slot, VectorSpace as _};
 use crate::numeric::{Precision, Real};
 
-/// The Hessian of an objective on a GPU, in single precision.
+/// A curvature operator of an objective on a GPU, in single precision.
 #[derive(Debug)]
 pub struct Gpu {
     space: GpuSpace,
@@ -35,6 +35,10 @@ pub struct Gpu {
     /// As many ones as the longest segment has samples.
     ones: Array,
     tangents: RefCell<Tangents>,
+    /// The gradients at drawn targets of each segment, [draws, outputs, padded samples], where the operator is made of those.
+    drawn: Vec<Array>,
+    /// ∇f without weight decay in each of the columns that products have had, where its outer product is taken off.
+    mean_gradient: RefCell<Option<GpuBlock>>,
     products: Cell<u64>,
     bytes: u64,
     column_bytes: usize,
@@ -55,6 +59,8 @@ struct Tangents {
 struct Passes<'a> {
     cut: Cut<'a>,
     segment: &'a Segment,
+    /// What the operator's matrix in output space is made of.
+    factor: &'a Array,
     input: &'a Array,
     point: &'a Point,
     tangents: &'a Tangents,
@@ -84,16 +90,16 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_schedule(objective: &Objective, curvature: Curvature, device: &Rc<Device>, schedule: Schedule) -> Result<Self> {
-        curvature.check_is_hessian("gpu")?;
         let before = device.allocated();
         let network = objective.network();
         let space = GpuSpace::new(Rc::clone(device), Rc::new(schedule::shards(network, device)?));
-        let model = Model::new(&space, objective)?;
+        let model = Model::new(&space, objective, curvature)?;
         let held = Held::new(&space, &model, objective, schedule)?;
         let longest = held.segments[0].padded;
         let ones = device.buffer_of("sample weights", &vec![1.0; longest])?;
         let squares: f64 = network.parameters().iter().map(|x| x * x).sum();
-        Ok(Self {
+        let drawn = drawn_targets(&space, &model, &held, objective)?;
+        let mut operator = Self {
             column_bytes: schedule::column_bytes(network, longest),
             max_columns: schedule::max_columns(network, device, space.shards(), longest),
             space,
@@ -105,8 +111,15 @@ impl Gpu {
             ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
-            bytes: device.allocated() - before,
-        })
+            bytes: 0,
+            drawn,
+            mean_gradient: RefCell::default(),
+        };
+        if curvature.is_centred() {
+            operator.mean_gradient = RefCell::new(Some(operator.mean_gradient()?));
+        }
+        operator.bytes = device.allocated() - before;
+        Ok(operator)
     }
 
     fn device(&self) -> &Device {
@@ -131,7 +144,7 @@ impl Gpu {
 
     /// R z and R s, layer by layer, then R δ of the last layer.
     fn forward(&self, passes: &Passes<'_>, vector: &GpuBlock) -> Result<()> {
-        let &Passes { ref cut, segment, input, point, tangents, .. } = passes;
+        let &Passes { ref cut, segment, factor, input, point, tangents, .. } = passes;
         for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
             // The data have no tangent: what is bound in its place is not read.
             let (below, depth) = if index == 0 { (input, 0) } else { (&tangents.values[index - 1], layer.extents.inputs) };
@@ -140,18 +153,25 @@ impl Gpu {
                 let read = [(1, &**weights), (2, &**point.incoming(index, input)), (3, &**vector), (4, &**below), (5, &*at.first)];
                 let mut bindings = Vec::from(read);
                 bindings.push((7, &*tangents.values[index]));
-                if let Some(bend) = &at.bend {
+                if let (Curve::Curved, Some(bend)) = (layer.tangent_curve, &at.bend) {
                     bindings.extend([(6, &**bend), (8, &*tangents.deltas[index])]);
                 }
-                product::pass_with(cut.device, Kernel::ForwardOver(layer.curve), step.tile, step.params, step.directions, &bindings)?;
+                product::pass_with(
+                    cut.device,
+                    Kernel::ForwardOver(layer.tangent_curve),
+                    step.tile,
+                    step.params,
+                    step.directions,
+                    &bindings,
+                )?;
             }
         }
-        let (last, params) = (point.layers.len() - 1, self.model.loss_params(segment));
-        let read = [(2, &*point.layers[last].first), (5, &*point.factor), (8, &*tangents.values[last])];
+        let (last, (kernel, params)) = (point.layers.len() - 1, self.model.output_curvature(segment));
+        let read = [(2, &*point.layers[last].first), (5, &**factor), (8, &*tangents.values[last])];
         let bindings = [&read[..], &[(9, &*tangents.deltas[last])]].concat();
-        let cost = product_cost(params.outputs as usize, 10, cut.directions * segment.padded);
+        let cost = product_cost(params.outputs as usize, 10 * params.vectors.max(1) as usize, cut.directions * segment.padded);
         let grid = [segment.padded.div_ceil(64), 1, cut.directions];
-        cut.device.dispatch(Kernel::LossOver(self.model.loss), params, &bindings, grid, cost)
+        cut.device.dispatch(kernel, params, &bindings, grid, cost)
     }
 
     /// R δ, layer by layer, and each layer's part of the product.
@@ -162,8 +182,9 @@ impl Gpu {
             if index == 0 {
                 break;
             }
-            let (below, curve) = (&point.layers[index - 1], self.model.layers[index - 1].curve);
-            for step in cut.backward(index, layer.extents, true) {
+            let (below, curve) = (&point.layers[index - 1], self.model.layers[index - 1].tangent_curve);
+            let terms = if self.model.curvature.has_network_curvature() { Terms::Both } else { Terms::Tangent };
+            for step in cut.backward(index, layer.extents, terms) {
                 let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
                 let bindings = [
                     (1, &**weights),
@@ -179,44 +200,91 @@ impl Gpu {
         Ok(())
     }
 
-    /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias.
+    /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias; without the network's own curvature Rδ zᵀ + λV.
     fn weights(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
         let &Passes { ref cut, input, point, tangents, accumulate, .. } = passes;
         let extents = self.model.layers[index].extents;
-        let (kernel, terms) = if index == 0 { (Kernel::WeightsFirst, 1) } else { (Kernel::Weights, 2) };
-        for step in cut.weights(index, extents, terms, self.weight_decay, accumulate) {
+        let both = index > 0 && self.model.curvature.has_network_curvature();
+        let (kernel, terms) = if both { (Kernel::Weights, 2) } else { (Kernel::WeightsFirst, 1) };
+        let decay = if self.model.curvature.has_weight_decay() { self.weight_decay } else { 0.0 };
+        for step in cut.weights(index, extents, terms, decay, accumulate) {
             let (vector, result) = (&vector.shards[step.shard], &result.shards[step.shard]);
             let mut bindings = vec![(1, &*tangents.deltas[index]), (2, &**point.incoming(index, input)), (5, &**vector), (6, &**result)];
-            if index > 0 {
+            if both {
                 bindings.extend([(3, &*point.layers[index].delta), (4, &*tangents.values[index - 1])]);
             }
             product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
         }
-        for (shard, params) in cut.biases(index, extents, self.weight_decay, accumulate) {
+        for (shard, params) in cut.biases(index, extents, decay, accumulate) {
             let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[shard]), (6, &*result.shards[shard])];
             product::bias(cut.device, Kernel::BiasSums, params, cut.directions, &bindings)?;
         }
         Ok(())
     }
 
-    /// Adds a segment's part to the gradient.
-    fn gradient(&self, cut: &Cut<'_>, input: &Array, point: &Point, accumulate: bool, gradient: &GpuBlock) -> Result<()> {
+    /// Adds a segment's part to the gradient, and `decay` times θ with the first.
+    fn gradient(&self, cut: &Cut<'_>, (input, point): (&Array, &Point), decay: f32, accumulate: bool, gradient: &GpuBlock) -> Result<()> {
         for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
             let arrays = |shard: usize| [(5, &*self.model.parameters.shards[shard]), (6, &*gradient.shards[shard]), (3, &*at.delta)];
-            for step in cut.weights(index, layer.extents, 1, self.weight_decay, accumulate) {
+            for step in cut.weights(index, layer.extents, 1, decay, accumulate) {
                 let bindings = [&arrays(step.shard)[..], &[(2, &**point.incoming(index, input))]].concat();
                 product::weights_with(cut.device, Kernel::Gradient, step.tile, step.params, 1, &bindings)?;
             }
-            for (shard, params) in cut.biases(index, layer.extents, self.weight_decay, accumulate) {
+            for (shard, params) in cut.biases(index, layer.extents, decay, accumulate) {
                 product::bias(cut.device, Kernel::BiasGradient, params, 1, &arrays(shard))?;
             }
         }
         Ok(())
     }
 
+    /// ∇f without weight decay, one column.
+    fn mean_gradient(&self) -> Result<GpuBlock> {
+        let gradient = self.space.block(1)?;
+        for (index, segment) in self.held.segments.iter().enumerate() {
+            let at = self.held.at(&self.space, &self.model, index)?;
+            self.gradient(&self.cut(segment, 1), at, 0.0, index > 0, &gradient)?;
+        }
+        Ok(gradient)
+    }
+
+    /// y ← y − g (gᵀx) with the mean gradient g, which is brought to the width of x first.
+    fn subtract_mean(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
+        let mut held = self.mean_gradient.borrow_mut();
+        let Some(gradient) = held.as_mut() else { return Ok(()) };
+        if gradient.columns != x.columns {
+            let column = self.space.download(gradient)?.split_off((gradient.columns - 1) * self.space.dim());
+            *gradient = self.space.block(x.columns)?;
+            self.space.upload(&column.repeat(x.columns), gradient)?;
+        }
+        let mut along = self.space.scalars(1, x.columns)?;
+        self.space.dot(gradient, x, &mut along, Slot(0))?;
+        self.space.sub_scaled(y, &along, Slot(0), gradient)
+    }
+
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
         Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions }
     }
+}
+
+/// The gradients at drawn targets of each segment; none for operators that are not made of those.
+///
+/// They are drawn on the host, in double precision, from the outputs as the device has them: once, since θ is fixed.
+fn drawn_targets(space: &GpuSpace, model: &Model, held: &Held, objective: &Objective) -> Result<Vec<Array>> {
+    let OutputCurvature::Sampled(draws) = model.curvature.output_curvature() else { return Ok(Vec::new()) };
+    let outputs = objective.network().outputs();
+    let of_segment = |(index, segment): (usize, &Segment)| {
+        let (_, point) = held.at(space, model, index)?;
+        let values = space.device().read(&point.layers[point.layers.len() - 1].value, outputs * segment.padded)?;
+        let mut drawn = vec![0.0; draws.count as usize * outputs * segment.padded];
+        for (at, sample) in segment.samples.clone().enumerate() {
+            let of_sample: Vec<f64> = (0..outputs).map(|output| f64::from(values[output * segment.padded + at])).collect();
+            for (row, q) in draws.output_gradients(objective.loss(), &of_sample, word(sample)).into_iter().enumerate() {
+                drawn[row * segment.padded + at] = f32::from_f64(q);
+            }
+        }
+        space.device().buffer_of("drawn targets", &drawn)
+    };
+    held.segments.iter().enumerate().map(of_segment).collect()
 }
 
 impl LinearOperator for Gpu {
@@ -234,12 +302,13 @@ impl LinearOperator for Gpu {
         for (index, segment) in self.held.segments.iter().enumerate() {
             let (input, point) = self.held.at(&self.space, &self.model, index)?;
             let cut = self.cut(segment, x.columns);
-            let passes = Passes { cut, segment, input, point, tangents: &tangents, accumulate: index > 0 };
+            let factor = self.drawn.get(index).unwrap_or(&point.factor);
+            let passes = Passes { cut, segment, factor, input, point, tangents: &tangents, accumulate: index > 0 };
             self.forward(&passes, x)?;
             self.backward(&passes, x, y)?;
         }
         self.products.set(self.products.get() + x.columns as u64);
-        Ok(())
+        self.subtract_mean(x, y)
     }
 }
 
@@ -255,7 +324,7 @@ impl CurvatureOperator for Gpu {
             params.groups = word(groups_of(segment));
             self.space.partial_sum(params, &point.losses, &self.ones, &partials)?;
             params.first_group += params.groups;
-            self.gradient(&self.cut(segment, 1), input, point, index > 0, gradient)?;
+            self.gradient(&self.cut(segment, 1), (input, point), self.weight_decay, index > 0, gradient)?;
         }
         let total = Krylov { slot: word(loss.0), constant: f32::from_f64(self.penalty), ..params };
         self.space.total(total, &partials, s)

@@ -7,7 +7,7 @@ use super::linearization::{Model, Point, layers, numbers_per_sample};
 use super::segment::{Data, Segment, upload};
 use super::shards::Shards;
 use super::space::GpuSpace;
-use crate::curvature::{Capacity, Curvature, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
+use crate::curvature::{Capacity, Curvature, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Schedule};
 use crate::error::Result;
 use crate::model::Network;
 
@@ -117,7 +117,6 @@ pub(super) fn column_bytes(network: &Network, padded: usize) -> usize {
 /// # Errors
 /// [`Error::Memory`](crate::error::Error::Memory) where it does not.
 pub(super) fn plan(objective: &Objective, curvature: Curvature, device: &Device, demand: &Demand) -> Result<MemoryPlan> {
-    curvature.check_is_hessian("gpu")?;
     let (network, samples) = (objective.network(), objective.samples());
     let shards = shards(network, device)?;
     let most = Segment::most(network, device)?;
@@ -128,11 +127,11 @@ pub(super) fn plan(objective: &Objective, curvature: Curvature, device: &Device,
         micro_batch: most,
         max_columns: max_columns(network, device, &shards, padded),
     };
-    MemoryPlan::choose(demand, &capacity, |schedule| footprint(network, &shards, samples, most, schedule))
+    MemoryPlan::choose(demand, &capacity, |schedule| footprint(network, curvature, &shards, samples, most, schedule))
 }
 
 /// Bytes of all that an operator and its products allocate.
-fn footprint(network: &Network, shards: &Shards, samples: usize, most: usize, schedule: Schedule) -> Footprint {
+fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: usize, most: usize, schedule: Schedule) -> Footprint {
     let segments = Segment::cut(samples, most.min(schedule.micro_batch.next_multiple_of(4)));
     let (longest, all): (usize, usize) = (segments[0].padded, segments.iter().map(|segment| segment.padded).sum());
     let (inputs, outputs) = (network.inputs(), network.outputs());
@@ -142,10 +141,17 @@ fn footprint(network: &Network, shards: &Shards, samples: usize, most: usize, sc
         Mode::Streamed => (2 * (inputs + outputs) * longest, longest),
     };
     let bytes = |numbers: usize| 4 * numbers as u64;
+    let drawn = match curvature.output_curvature() {
+        OutputCurvature::Sampled(draws) => draws.count as usize * outputs * all,
+        _ => 0,
+    };
+    let mean_gradients = if curvature.is_centred() { bytes(shards.padded()) } else { 0 };
     Footprint::default()
         .with("parameters", bytes(shards.padded()), 0)
         .with("data", bytes(data), 0)
-        .with("linearization", bytes(numbers_per_sample(&layers(network)) * points), 0)
+        .with("linearization", bytes(numbers_per_sample(&layers(network, curvature)) * points), 0)
         .with("loss", bytes(longest), 0)
+        .with("drawn targets", bytes(drawn), 0)
+        .with("mean gradient", mean_gradients, mean_gradients)
         .with("tangents", 0, column_bytes(network, longest) as u64)
 }

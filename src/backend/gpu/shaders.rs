@@ -97,7 +97,9 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
             Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: false }
         }
         Kernel::BiasSums | Kernel::BiasGradient => fixed(&[&REDUCE, &WEIGHT_PRODUCT, &BIAS], &["bias_sums", "bias_gradient"]),
-        Kernel::Loss(_) | Kernel::LossOver(_) => fixed(&[&ACTIVATION, &LOSS], &["loss", "loss_over"]),
+        Kernel::Loss(_) | Kernel::LossOver(_) | Kernel::OutputGradient(_) | Kernel::OuterOver => {
+            fixed(&[&ACTIVATION, &LOSS], &["loss", "loss_over", "output_gradient", "outer_over"])
+        }
         Kernel::DotPartials
         | Kernel::DotTotal
         | Kernel::Divide

@@ -21,6 +21,7 @@ use super::tile::Tile;
 use super::tile_cache::Cache;
 use super::tiles::{ShapeClass, exponent};
 use super::uniforms::{NONE, Product, Weights};
+use crate::curvature::Curvature;
 use crate::error::Result;
 use crate::model::Network;
 
@@ -97,7 +98,7 @@ impl Case {
     /// # Errors
     /// [`Error::Memory`](crate::error::Error::Memory) where a row fits none.
     fn all(network: &Network, device: &Device) -> Result<Vec<Self>> {
-        let (layers, shards) = (layers(network), schedule::shards(network, device)?);
+        let (layers, shards) = (layers(network, Curvature::Hessian), schedule::shards(network, device)?);
         let mut cases = Vec::new();
         for (index, layer) in layers.iter().enumerate() {
             let Extents { inputs, outputs } = layer.extents;

@@ -98,8 +98,12 @@ pub struct Loss {
     pub padded: u32,
     /// Samples without.
     pub samples: u32,
-    /// Of one term in the mean.
+    /// Of one term in the mean, or of one outer product.
     pub weight: f32,
+    /// Vectors of each sample.
+    pub vectors: u32,
+    /// Whether R s takes part.
+    pub kept: u32,
 }
 
 /// `Krylov` of krylov.wgsl.
