@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::values::{self, ActivationList};
 use crate::backend::BackendKind;
 use crate::backend::gpu::Tune;
-use crate::curvature::Mode;
+use crate::curvature::{Curvature, Draws, Mode};
 use crate::estimate::DensityOptions;
 use crate::job::SamplingOptions;
 use crate::krylov::Reorthogonalization;
@@ -52,6 +52,41 @@ pub(super) struct ProblemArgs {
     /// Of the last layer [default: what the model file says, else identity]
     #[arg(long, value_name = "NAME")]
     pub(super) output_activation: Option<Activation>,
+    /// The operator whose spectrum is asked for
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Operator::Hessian)]
+    pub(super) operator: Operator,
+    /// Targets drawn for each sample, for fisher-mc
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..), default_value_t = 1)]
+    pub(super) draws: u32,
+    /// Of the drawn targets
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) draw_seed: u64,
+}
+
+impl ProblemArgs {
+    /// The operator that is asked for.
+    pub(super) fn curvature(&self) -> Curvature {
+        match self.operator {
+            Operator::Hessian => Curvature::Hessian,
+            Operator::Ggn => Curvature::Ggn,
+            Operator::Residual => Curvature::Residual,
+            Operator::FisherMc => Curvature::FisherMc(Draws { count: self.draws, seed: self.draw_seed }),
+            Operator::EmpiricalFisher => Curvature::EmpiricalFisher,
+            Operator::GradientCovariance => Curvature::GradientCovariance,
+        }
+    }
+}
+
+/// The operators by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Operator {
+    // No documentation, as below.
+    Hessian,
+    Ggn,
+    Residual,
+    FisherMc,
+    EmpiricalFisher,
+    GradientCovariance,
 }
 
 /// What takes the place of y.

@@ -12,7 +12,7 @@ use super::sweep::{self, Case};
 use super::synthetic::Synthetic;
 use super::values::{self, Shape};
 use crate::backend::{self, BackendKind, OperatorJob, SpotCheck};
-use crate::curvature::{Curvature, CurvatureOperator, Workload};
+use crate::curvature::{CurvatureOperator, Workload};
 use crate::error;
 use crate::job::{self, BenchOptions, BenchRecord, BenchReport, JobContext};
 use crate::model::{Activation, Loss};
@@ -70,9 +70,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
     for kind in backends {
         device.kind = kind;
         for case in cases(args)? {
-            let context = JobContext::new(case.problem.subject(Curvature::Hessian), &bar);
+            let context = JobContext::new(case.problem.subject(), &bar);
             let job = Timing { context: &context, case: &case, runs: args.runs, memory_budget: device.memory_budget };
-            let (records, said) = backend::run(&case.problem.objective, Curvature::Hessian, &device, job)?;
+            let (records, said) = backend::run(&case.problem.objective, case.problem.curvature, &device, job)?;
             results.extend(records);
             warnings.extend(said);
         }
@@ -108,6 +108,7 @@ fn synthetic(args: &BenchArgs) -> Result<Synthetic> {
         loss: problem.loss.unwrap_or(Loss::CrossEntropy),
         weight_decay: problem.weight_decay,
         samples: problem.samples.unwrap_or(SAMPLES),
+        curvature: problem.curvature(),
     })
 }
 

@@ -10,7 +10,6 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::values;
 use crate::backend;
-use crate::curvature::Curvature;
 use crate::job::{CalibrateJob, CalibrateOptions, JobContext};
 use crate::report::table;
 
@@ -45,9 +44,9 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome> {
     let problem = Problem::load(&args.problem)?;
     let options = CalibrateOptions { seeds: args.seeds, sampling: args.lanczos.options(&args.device), trace_probes: args.trace_probes };
     let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let context = JobContext::new(problem.subject(), &bar);
     let job = CalibrateJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     reporter.finish(&result, |out| table::calibrate(out, &result))?;
     Ok(Outcome::Done)

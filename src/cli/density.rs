@@ -9,7 +9,6 @@ use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
 use crate::backend;
-use crate::curvature::Curvature;
 use crate::estimate::Density;
 use crate::job::{DensityJob, DensityJobOptions, JobContext};
 use crate::report::{csv, table};
@@ -38,8 +37,8 @@ pub(super) fn run(args: &DensityCommandArgs) -> Result<Outcome> {
     let problem = Problem::load(&args.problem)?;
     let options = DensityJobOptions { sampling: args.lanczos.options(&args.device), density: args.density.options() };
     let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
-    let result = backend::run(&problem.objective, Curvature::Hessian, &device, DensityJob { context: &context, options: &options })?;
+    let context = JobContext::new(problem.subject(), &bar);
+    let result = backend::run(&problem.objective, problem.curvature, &device, DensityJob { context: &context, options: &options })?;
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;

@@ -14,7 +14,6 @@ use super::reporter::Reporter;
 use super::values;
 use super::vectors::{NamedArray, write_npz};
 use crate::backend;
-use crate::curvature::Curvature;
 use crate::job::{Eigenvectors, EigsJob, EigsOptions, JobContext};
 use crate::numeric::Precision;
 use crate::report::table;
@@ -66,9 +65,9 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
         memory_budget: args.device.memory_budget,
     };
     let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_vectors(&file, eigenvectors, result.header.backend.precision)?;

@@ -7,7 +7,6 @@ use super::args::{DeviceArgs, LanczosArgs, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
 use super::problem::Problem;
 use super::reporter::Reporter;
-use crate::curvature::Curvature;
 use crate::job;
 use crate::report::table;
 
@@ -29,7 +28,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Outcome> {
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
     let workload = args.lanczos.options(&args.device).workload(problem.objective.dim());
-    let result = job::plan(&problem.objective, problem.subject(Curvature::Hessian), &device, workload)?;
+    let result = job::plan(&problem.objective, problem.subject(), &device, workload)?;
     reporter.finish(&result, |out| table::plan(out, &result))?;
     Ok(Outcome::Done)
 }

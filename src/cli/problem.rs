@@ -13,6 +13,7 @@ use crate::numeric::Precision;
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) objective: Objective,
+    pub(super) curvature: Curvature,
     pub(super) source: String,
 }
 
@@ -33,12 +34,12 @@ impl Problem {
         let source = dataset.source().to_owned();
         let loss = dataset.choose_loss(args.loss, &model.hints, &model.network)?;
         let objective = dataset.into_objective(model.network, loss, args.weight_decay)?;
-        Ok(Self { objective, source })
+        Ok(Self { objective, curvature: args.curvature(), source })
     }
 
     /// What reports say about it.
-    pub(super) fn subject(&self, curvature: Curvature) -> Subject {
-        Subject::new(&self.objective, curvature, self.source.as_str())
+    pub(super) fn subject(&self) -> Subject {
+        Subject::new(&self.objective, self.curvature, self.source.as_str())
     }
 }
 

@@ -11,7 +11,6 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::values;
 use crate::backend;
-use crate::curvature::Curvature;
 use crate::job::{JobContext, SpectrumJob, SpectrumOptions};
 use crate::report::{csv, table};
 
@@ -31,6 +30,9 @@ pub(super) struct SpectrumArgs {
     /// Counts the eigenvalues above X, between what is certain and what is possible; may be given several times
     #[arg(long, value_name = "X", value_parser = values::finite, allow_negative_numbers = true, help_heading = "Method")]
     above: Vec<f64>,
+    /// γ of log det(A + γI) and the effective dimension; for operators that are positive semidefinite, such as ggn
+    #[arg(long, value_name = "G", value_parser = values::positive, help_heading = "Method")]
+    damping: Option<f64>,
     #[command(flatten)]
     lanczos: LanczosArgs,
     #[command(flatten)]
@@ -57,12 +59,12 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
         tol: args.tol.unwrap_or(SpectrumOptions::default().tol),
         density: args.density.options(),
         above: args.above.clone(),
-        damping: None,
+        damping: args.damping,
     };
     let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let context = JobContext::new(problem.subject(), &bar);
     let job = SpectrumJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;

@@ -51,6 +51,7 @@ pub(super) fn cases(base: &Synthetic, columns: usize) -> Result<Vec<Case>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curvature::Curvature;
     use crate::model::{Activation, Loss};
 
     #[test]
@@ -60,6 +61,7 @@ mod tests {
             activations: vec![Activation::Tanh],
             output_activation: Activation::Identity,
             loss: Loss::CrossEntropy,
+            curvature: Curvature::Hessian,
             weight_decay: 0.0,
             samples: 8,
         };

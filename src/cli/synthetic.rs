@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use super::problem::Problem;
-use crate::curvature::{Inputs, Objective, Storage};
+use crate::curvature::{Curvature, Inputs, Objective, Storage};
 use crate::model::{Activation, Layer, Loss, Network, Targets};
 use crate::rng::{self, Distribution};
 
@@ -18,6 +18,7 @@ pub(super) struct Synthetic {
     pub(super) loss: Loss,
     pub(super) weight_decay: f64,
     pub(super) samples: usize,
+    pub(super) curvature: Curvature,
 }
 
 /// The seed of everything synthetic: two benchmarks of one shape are of the same network.
@@ -26,7 +27,7 @@ const SEED: u64 = 0x6865_7370_6572;
 impl Synthetic {
     /// It, as the commands take one.
     pub(super) fn problem(&self) -> Result<Problem> {
-        Ok(Problem { objective: self.objective()?, source: "synthetic".into() })
+        Ok(Problem { objective: self.objective()?, curvature: self.curvature, source: "synthetic".into() })
     }
 
     /// Weights of variance 1/in and standard normal inputs, so that activations are neither all saturated nor all zero.
@@ -88,6 +89,7 @@ mod tests {
                 activations: vec![Activation::Relu, Activation::Tanh],
                 output_activation: Activation::Identity,
                 loss,
+                curvature: Curvature::Hessian,
                 weight_decay: 0.0,
                 samples: 11,
             };

@@ -14,7 +14,6 @@ use super::reporter::Reporter;
 use super::values;
 use super::vectors::{NamedArray, write_npz};
 use crate::backend;
-use crate::curvature::Curvature;
 use crate::estimate::{CONFIDENCE, DiagonalEstimate, DiagonalMethod, Probe, TraceMethod};
 use crate::job::{JobContext, TraceJob, TraceOptions};
 use crate::numeric::Precision;
@@ -81,9 +80,9 @@ pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
         ..TraceOptions::default()
     };
     let bar = Bar::new(&args.report);
-    let context = JobContext::new(problem.subject(Curvature::Hessian), &bar);
+    let context = JobContext::new(problem.subject(), &bar);
     let job = TraceJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, Curvature::Hessian, &device, job)?;
+    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     if let (Some(file), Some(diagonal)) = (diagonal_file, &result.diagonal) {
         write_diagonal(&file, diagonal)?;

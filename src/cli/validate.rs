@@ -10,7 +10,6 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::values;
 use crate::backend;
-use crate::curvature::Curvature;
 use crate::job::{JobContext, ValidateJob, ValidateOptions};
 use crate::report::table;
 
@@ -43,10 +42,9 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Outcome> {
     let problem = Problem::load(&args.problem)?;
     let options = ValidateOptions { probes: args.probes, steps: args.steps, seed: args.seed.seed, ..ValidateOptions::default() };
     let bar = Bar::new(&args.report);
-    let curvature = Curvature::Hessian;
-    let context = JobContext::new(problem.subject(curvature), &bar);
-    let job = ValidateJob { context: &context, options: &options, objective: &problem.objective, curvature };
-    let result = backend::run(&problem.objective, curvature, &device, job)?;
+    let context = JobContext::new(problem.subject(), &bar);
+    let job = ValidateJob { context: &context, options: &options, objective: &problem.objective, curvature: problem.curvature };
+    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     reporter.finish(&result, |out| table::validate(out, &result))?;
     Ok(Outcome::of(result.passed))

@@ -9,7 +9,7 @@ use super::memory::{self, vector_bytes};
 use super::progress::Stage;
 use super::record::ModelRecord;
 use crate::backend::{OperatorJob, SpotCheck};
-use crate::curvature::{CurvatureOperator, KernelTime, Workload};
+use crate::curvature::{Curvature, CurvatureOperator, KernelTime, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Slot, VectorSpace as _};
 use crate::numeric::Precision;
@@ -157,7 +157,7 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
     let median = 0.5 * (seconds[(runs - 1) / 2] + seconds[runs / 2]);
     let subject = &context.subject;
     let rate = |amount: f64| amount / median.max(f64::MIN_POSITIVE) / 1e9;
-    let [nominal_gflops, executed_gflops] = work(&subject.model, subject.data.samples).map(rate);
+    let [nominal_gflops, executed_gflops] = work(&subject.model, subject.curvature, subject.data.samples).map(rate);
     let streamed_gigabytes = rate(as_f64(operator.space().precision().bytes()) * streamed(&subject.model, subject.data.samples, columns));
     let mut kernels = operator.kernel_times(&x, &mut y)?.unwrap_or_default();
     kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
@@ -194,12 +194,14 @@ fn as_f64(count: usize) -> f64 {
     count as f64
 }
 
-/// Nominal and executed flop of one product.
-fn work(model: &ModelRecord, samples: usize) -> [f64; 2] {
+/// Nominal and executed flop of one product: forward, backward and for the weights, each twice with the network's own curvature, and
+/// without it twice on the way forward only.
+fn work(model: &ModelRecord, curvature: Curvature, samples: usize) -> [f64; 2] {
     let size = |layer: &super::record::LayerRecord| as_f64(layer.r#in) * as_f64(layer.out);
+    let products = if curvature.has_network_curvature() { 6.0 } else { 4.0 };
     let first = model.layers.first().map_or(0.0, size);
     let all: f64 = model.layers.iter().map(size).sum();
-    [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * (2.0 * first + 6.0 * (all - first))]
+    [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * (2.0 * first + products * (all - first))]
 }
 
 /// Numbers that the kernels read and write for one column of a product with `columns` columns, each operand of each kernel once, and what
@@ -279,7 +281,8 @@ mod tests {
         let layer =
             |r#in, out, activation: &str| super::super::record::LayerRecord { r#in, out, activation: activation.into(), bias: true };
         let model = ModelRecord { layers: vec![layer(4, 3, "tanh"), layer(3, 5, "relu"), layer(5, 2, "identity")], parameters: 0 };
-        assert_eq!(work(&model, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 6.0 * 25.0)]);
+        assert_eq!(work(&model, Curvature::Hessian, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 6.0 * 25.0)]);
+        assert_eq!(work(&model, Curvature::Ggn, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 4.0 * 25.0)]);
         assert_eq!((shape(&model), activation(&model)), ("4-3-5-2".into(), "tanh,relu".into()));
     }
 

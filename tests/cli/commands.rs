@@ -40,6 +40,30 @@ fn check_header(report: &Value, schema: &str, backend: &str, samples: u64) {
     assert!(report["stats"]["readbacks"].is_u64());
 }
 
+/// Every operator by its name; of the positive semidefinite ones log det and effective dimension as well.
+#[test]
+fn operators_are_chosen_by_name() {
+    let small = ["spectrum", "--backend", "cpu", "--samples", "60", "--probes", "3", "--steps", "15", "--top", "1", "--bottom", "1"];
+    let run = |extra: &[&str]| run_in_new_folder(&[&small[..], extra].concat());
+    for operator in ["hessian", "residual", "ggn", "fisher-mc", "empirical-fisher", "gradient-covariance"] {
+        let report = run(&["--operator", operator]);
+        assert_eq!(report["operator"], operator);
+        let (least, floor) = (number(&report["eigenvalues"]["smallest"][0]["value"]), number(&report["floor"]["relative"]));
+        let largest = number(&report["eigenvalues"]["largest"][0]["value"]);
+        assert_eq!(least < -floor * largest, ["hessian", "residual"].contains(&operator), "{operator}: {least:e}");
+    }
+    let damped = run(&["--operator", "ggn", "--damping", "0.01"]);
+    let [lower, upper] = ["lower", "upper"].map(|bound| number(&damped["damped"]["effective_dimension"][bound]));
+    assert!(0.0 < lower && lower < upper && upper < 8970.0, "{}", damped["damped"]);
+    let drawn = |seed| number(&run(&["--operator", "fisher-mc", "--draws", "2", "--draw-seed", seed])["trace"]["mean"]);
+    assert!(drawn("1") == drawn("1") && drawn("1") != drawn("2"));
+    let folder = tempfile::tempdir().unwrap();
+    let refused = hesper(folder.path(), &[&small[..], &["--damping", "0.01"]].concat());
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(message.contains("positive semidefinite") && message.contains("hessian"), "{message}");
+}
+
 #[test]
 fn spectrum_follows_the_schema_on_each_backend() {
     for (backend, precision) in [("cpu", "f32"), ("reference", "f64")] {

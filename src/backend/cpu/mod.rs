@@ -219,7 +219,7 @@ impl<T: Real> Cpu<T> {
         let Workspace { passes, small_x, small_y } = workspace;
         let mut multiply = |x: &[T], y: &mut [T]| {
             for wave in segments.chunks(WAVE) {
-                product::add_product_with(self.curvature, &self.shapes, &self.parameters, wave, passes, x, y);
+                product::add_operator_product(&self.shapes, &self.parameters, wave, passes, x, y);
             }
         };
         let Some((_, kept)) = &self.reduction else {

@@ -11,7 +11,6 @@ use rayon::prelude::*;
 use super::linearization::{LayerSegment, Segment};
 use super::matmul::{View, ViewMut, add_product, assign_product};
 use super::shape::LayerShape;
-use crate::curvature::Curvature;
 use crate::numeric::Real;
 
 /// Rows of a layer whose weight products one task sums: few enough for several threads to share a layer.
@@ -54,8 +53,7 @@ impl<T: Real> Scratch<T> {
 }
 
 /// y ← y + A x for the part of the operator A that the samples of `segments` make; `x` and `y` are columns of `parameters`' length.
-pub(super) fn add_product_with<T: Real>(
-    curvature: Curvature,
+pub(super) fn add_operator_product<T: Real>(
     shapes: &[LayerShape],
     parameters: &[T],
     segments: &[Segment<T>],
@@ -71,7 +69,7 @@ pub(super) fn add_product_with<T: Real>(
     let tangents = &mut scratch.tangents[..count];
     tangents.par_iter_mut().with_max_len(1).enumerate().for_each(|(task, tangent)| {
         let x = &x[task / segments.len() * dim..][..dim];
-        tangent.compute(curvature, shapes, parameters, &segments[task % segments.len()], x);
+        tangent.compute(shapes, parameters, &segments[task % segments.len()], x);
     });
     let columns = tangents.chunks(segments.len()).zip(y.chunks_mut(dim));
     let tasks: Vec<_> = columns.flat_map(|(tangents, y)| weight_tasks(shapes, y).into_iter().map(move |task| (tangents, task))).collect();
@@ -79,7 +77,7 @@ pub(super) fn add_product_with<T: Real>(
         for (tangent, segment) in tangents.iter().zip(segments) {
             let layer = &segment.layers[task.layer];
             task.add(segment.samples, &tangent.layers[task.layer].delta, &layer.input);
-            if let Some(before) = task.layer.checked_sub(1).filter(|_| curvature.has_network_curvature()) {
+            if let Some(before) = task.layer.checked_sub(1).filter(|_| task.shape.mixed) {
                 task.add_weights(segment.samples, &layer.delta, &tangent.layers[before].output);
             }
         }
@@ -147,7 +145,7 @@ impl<T: Real> WeightTask<'_, T> {
 
 impl<T: Real> Tangent<T> {
     /// R z and R δ of all layers along `x`.
-    fn compute(&mut self, curvature: Curvature, shapes: &[LayerShape], parameters: &[T], segment: &Segment<T>, x: &[T]) {
+    fn compute(&mut self, shapes: &[LayerShape], parameters: &[T], segment: &Segment<T>, x: &[T]) {
         self.layers.resize_with(shapes.len(), LayerTangent::default);
         for (l, (shape, layer)) in shapes.iter().zip(&segment.layers).enumerate() {
             let (before, from) = self.layers.split_at_mut(l);
@@ -161,7 +159,7 @@ impl<T: Real> Tangent<T> {
         }
         for l in (1..shapes.len()).rev() {
             let (before, from) = self.layers.split_at_mut(l);
-            before[l - 1].backward(curvature, &shapes[l], parameters, segment, l, &from[0].delta, x);
+            before[l - 1].backward(&shapes[l], parameters, segment, l, &from[0].delta, x);
         }
     }
 }
@@ -209,23 +207,14 @@ impl<T: Real> LayerTangent<T> {
 
     /// R δ of this layer, the one before layer `l` of R δ `delta`: (R δ W + δ V) ⊙ φ' + g ⊙ φ'' ⊙ R a, without the network's own curvature
     /// R δ W ⊙ φ'.
-    fn backward(
-        &mut self,
-        curvature: Curvature,
-        shape: &LayerShape,
-        parameters: &[T],
-        segment: &Segment<T>,
-        l: usize,
-        delta: &[T],
-        x: &[T],
-    ) {
+    fn backward(&mut self, shape: &LayerShape, parameters: &[T], segment: &Segment<T>, l: usize, delta: &[T], x: &[T]) {
         let samples = segment.samples;
         assign_product(
             ViewMut::new(&mut self.delta, samples, shape.inputs),
             View::new(delta, samples, shape.outputs),
             View::new(&parameters[shape.weight.clone()], shape.outputs, shape.inputs),
         );
-        if curvature.has_network_curvature() {
+        if shape.mixed {
             add_product(
                 ViewMut::new(&mut self.delta, samples, shape.inputs),
                 View::new(&segment.layers[l].delta, samples, shape.outputs),

@@ -24,6 +24,8 @@ pub(super) struct LayerShape {
     pub(super) curved: bool,
     /// Whether φ' is not 1 everywhere.
     pub(super) sloped: bool,
+    /// Whether the terms that mix a direction with the gradient take part, δ V and δᵀ Rz.
+    pub(super) mixed: bool,
 }
 
 /// For z_0 to z_L, which units take part.
@@ -56,6 +58,7 @@ pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Uni
             bias: layer.bias.is_some(),
             curved: curvature.has_network_curvature() && !layer.activation.is_piecewise_linear(),
             sloped: layer.activation != Activation::Identity,
+            mixed: curvature.has_network_curvature(),
         }
     };
     network.layers().iter().enumerate().map(layer).collect()

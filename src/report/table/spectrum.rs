@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::parts;
-use crate::estimate::{Count, Functionals, OutlierSplit, TailFit};
+use crate::estimate::{Count, Damped, Functionals, OutlierSplit, TailFit};
 use crate::job::{DensityReport, Diagnostics, GradientCurvature, RelativeSharpness, SpectrumReport};
 use crate::report::number::{count, magnitude, plain, rounded, with_bar};
 
@@ -48,6 +48,10 @@ fn functionals(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> {
     parts::line(out, "sum of magnitudes", &parts::bounded(nuclear_norm))?;
     parts::line(out, "stable rank", &parts::bounded(stable_rank))?;
     parts::line(out, "participation", &parts::bounded(participation_ratio))?;
+    if let Some(Damped { damping, log_det, effective_dimension }) = &report.damped {
+        parts::line(out, "log det", &format!("{} of A + {damping}", parts::bounded(log_det)))?;
+        parts::line(out, "effective dim", &format!("{} with {damping}", parts::bounded(effective_dimension)))?;
+    }
     match condition_positive_at_least {
         Some(condition) => parts::line(out, "condition", &format!("at least {} on the positive part", magnitude(*condition))),
         None => Ok(()),
