@@ -28,15 +28,12 @@ use crate::krylov::{LinearOperator, Slot};
 use crate::model::Loss;
 use crate::numeric::Real;
 use linearization::Segment;
-use product::Scratch;
+use product::{Blocking, Scratch};
 use shape::{Kept, LayerShape, Units};
 pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
 
-/// Most samples of a segment: enough rows for the matrix products to be at full speed, few enough for a second-level cache.
-const SEGMENT: usize = 256;
-
-/// Segments that a product works on between two rounds of weight products.
-const WAVE: usize = 8;
+/// Samples that a product works on between two rounds of weight products.
+const WAVE: usize = 2048;
 
 /// Columns at once at most; more do not make the products faster.
 const MAX_COLUMNS: usize = 8;
@@ -88,7 +85,7 @@ impl<T: Real> Cpu<T> {
         let capacity = Capacity {
             samples: objective.samples(),
             vector_bytes: (objective.dim() * size_of::<T>()) as u64,
-            micro_batch: WAVE * SEGMENT,
+            micro_batch: WAVE,
             max_columns: usize::MAX,
         };
         MemoryPlan::choose(demand, &capacity, |schedule| Self::footprint(objective, curvature, schedule))
@@ -174,15 +171,18 @@ impl<T: Real> Cpu<T> {
         };
         let loss = factors * objective.network().outputs() * samples * size_of::<f64>();
         let mean_gradient = if curvature.is_centred() { objective.dim() } else { 0 };
-        let passing = segment_size(samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
+        let passing = segment_size(objective, samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
         let columns = columns_at_once::<T>(objective, curvature, schedule);
-        let wave = samples.min(WAVE * segment_size(samples));
         Footprint::default()
             .with("parameters", numbers(objective.dim() + mean_gradient), 0)
             .with("linearization", numbers(Segment::<T>::numbers_per_sample(&shapes) * samples), 0)
             .with("loss", loss as u64, 0)
-            .with("passes at the point", (passing * rayon::current_num_threads().min(samples.div_ceil(segment_size(samples)))) as u64, 0)
-            .with("scratch", numbers(columns * wave * Scratch::<T>::numbers_per_row(&shapes)), 0)
+            .with(
+                "passes at the point",
+                (passing * rayon::current_num_threads().min(samples.div_ceil(segment_size(objective, samples)))) as u64,
+                0,
+            )
+            .with("scratch", numbers(columns * scratch_numbers::<T>(objective, curvature, samples)), 0)
     }
 
     /// The workspace, locked. A product takes it out and puts it back, so that no lock is held while threads work: one that waited for
@@ -217,9 +217,10 @@ impl<T: Real> Cpu<T> {
     /// y ← y + A x without what is not a sum over samples, for the samples of `segments` and columns of the whole network.
     fn add_product(&self, segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
         let Workspace { passes, small_x, small_y } = workspace;
+        let blocking = Blocking::new(self.objective.dim());
         let mut multiply = |x: &[T], y: &mut [T]| {
-            for wave in segments.chunks(WAVE) {
-                product::add_operator_product(&self.shapes, &self.parameters, wave, passes, x, y);
+            for wave in segments.chunks(blocking.wave) {
+                product::add_operator_product(&self.shapes, blocking, &self.parameters, wave, passes, x, y);
             }
         };
         let Some((_, kept)) = &self.reduction else {
@@ -243,8 +244,8 @@ fn batches(objective: &Objective, schedule: Schedule) -> impl Iterator<Item = Ra
 }
 
 /// Samples of a segment of a batch: as many in each.
-fn segment_size(batch: usize) -> usize {
-    batch.div_ceil(batch.div_ceil(SEGMENT))
+fn segment_size(objective: &Objective, batch: usize) -> usize {
+    batch.div_ceil(batch.div_ceil(Blocking::new(objective.dim()).segment))
 }
 
 /// The segments of `samples`, all units or `units` of them.
@@ -254,7 +255,7 @@ fn linearize<T: Real>(
     samples: Range<usize>,
     units: Option<&Units>,
 ) -> Result<Vec<Segment<T>>> {
-    let size = segment_size(samples.len());
+    let size = segment_size(objective, samples.len());
     let starts: Vec<usize> = samples.clone().step_by(size).collect();
     let make = |first: usize| {
         let mut segment = Segment::new(objective, curvature, first, size.min(samples.end - first))?;
@@ -271,8 +272,14 @@ fn linearize<T: Real>(
 /// Columns whose scratch stays within [`SCRATCH_BYTES`].
 fn columns_at_once<T: Real>(objective: &Objective, curvature: Curvature, schedule: Schedule) -> usize {
     let samples = schedule.micro_batch.clamp(1, objective.samples());
-    let row_bytes = Scratch::<T>::numbers_per_row(&shape::shapes(objective.network(), curvature, None)) * size_of::<T>();
-    (SCRATCH_BYTES / (samples.min(WAVE * segment_size(samples)) * row_bytes)).clamp(1, MAX_COLUMNS)
+    (SCRATCH_BYTES / (scratch_numbers::<T>(objective, curvature, samples) * size_of::<T>())).clamp(1, MAX_COLUMNS)
+}
+
+/// Numbers of scratch that each column takes where `samples` are linearized at once.
+fn scratch_numbers<T: Real>(objective: &Objective, curvature: Curvature, samples: usize) -> usize {
+    let (blocking, rows) = (Blocking::new(objective.dim()), segment_size(objective, samples));
+    let segments = samples.div_ceil(rows).min(blocking.wave);
+    Scratch::<T>::numbers(&shape::shapes(objective.network(), curvature, None), objective.dim(), blocking, segments, rows)
 }
 
 /// y ← λ·x.
