@@ -1,4 +1,4 @@
-//! Products with the Hessian: tangent passes forward and backward over the linearization, and the weight products, segment by segment.
+//! Products with the Hessian or the Gauss-Newton matrix: tangent passes forward and backward over the linearization, and the weight products, segment by segment.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use super::array::Array;
 use super::clock::{Part, Spent};
 use super::cut::Cut;
 use super::device::Device;
-use super::kernel::{Kernel, Variant};
+use super::kernel::{Curve, Kernel, Variant};
 use super::linearization::{Model, Point};
 use super::peak;
 use super::product::{self, product_cost};
@@ -22,13 +22,14 @@ use crate::error::Result;
 use crate::krylov::{LanczosSeconds, LinearOperator, Slot};
 use crate::numeric::{Precision, Real};
 
-/// The Hessian of an objective on a GPU, in single precision.
+/// The Hessian or the Gauss-Newton matrix of an objective on a GPU, in single precision.
 #[derive(Debug)]
 pub struct Gpu {
     space: GpuSpace,
     model: Model,
     held: Held,
     schedule: Schedule,
+    curvature: Curvature,
     weight_decay: f32,
     /// (λ/2)·‖θ‖².
     penalty: f64,
@@ -84,7 +85,7 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_schedule(objective: &Objective, curvature: Curvature, device: &Rc<Device>, schedule: Schedule) -> Result<Self> {
-        curvature.check_is_hessian("gpu")?;
+        schedule::check(curvature)?;
         let before = device.allocated();
         let network = objective.network();
         let space = GpuSpace::new(Rc::clone(device), Rc::new(schedule::shards(network, device)?));
@@ -100,6 +101,7 @@ impl Gpu {
             model,
             held,
             schedule,
+            curvature,
             weight_decay: f32::from_f64(objective.weight_decay()),
             penalty: 0.5 * objective.weight_decay() * squares,
             ones,
@@ -111,6 +113,11 @@ impl Gpu {
 
     fn device(&self) -> &Device {
         self.space.device()
+    }
+
+    /// Whether the tangent passes through layer `index` have terms of φ''.
+    fn curve(&self, index: usize) -> Curve {
+        if self.curvature.has_network_curvature() { self.model.layers[index].curve } else { Curve::Linear }
     }
 
     /// Makes room for the tangents of `columns` directions.
@@ -140,13 +147,17 @@ impl Gpu {
                 let read = [(1, &**weights), (2, &**point.incoming(index, input)), (3, &**vector), (4, &**below), (5, &*at.first)];
                 let mut bindings = Vec::from(read);
                 bindings.push((7, &*tangents.values[index]));
-                if let Some(bend) = &at.bend {
+                let curve = self.curve(index);
+                if let Some(bend) = at.bend.as_ref().filter(|_| curve == Curve::Curved) {
                     bindings.extend([(6, &**bend), (8, &*tangents.deltas[index])]);
                 }
-                product::pass_with(cut.device, Kernel::ForwardOver(layer.curve), step.tile, step.params, step.directions, &bindings)?;
+                product::pass_with(cut.device, Kernel::ForwardOver(curve), step.tile, step.params, step.directions, &bindings)?;
             }
         }
         let (last, params) = (point.layers.len() - 1, self.model.loss_params(segment));
+        if self.curve(last) == Curve::Linear {
+            cut.device.clear(&tangents.deltas[last]);
+        }
         let read = [(2, &*point.layers[last].first), (5, &*point.factor), (8, &*tangents.values[last])];
         let bindings = [&read[..], &[(9, &*tangents.deltas[last])]].concat();
         let cost = product_cost(params.outputs as usize, 10, cut.directions * segment.padded);
@@ -162,8 +173,11 @@ impl Gpu {
             if index == 0 {
                 break;
             }
-            let (below, curve) = (&point.layers[index - 1], self.model.layers[index - 1].curve);
-            for step in cut.backward(index, layer.extents, true) {
+            let (below, curve) = (&point.layers[index - 1], self.curve(index - 1));
+            for mut step in cut.backward(index, layer.extents, true) {
+                if !self.curvature.has_network_curvature() {
+                    step.params.depth = 0;
+                }
                 let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
                 let bindings = [
                     (1, &**weights),
@@ -179,15 +193,16 @@ impl Gpu {
         Ok(())
     }
 
-    /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias.
+    /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV without the second term for the Gauss-Newton matrix, and of its bias.
     fn weights(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
         let &Passes { ref cut, input, point, tangents, accumulate, .. } = passes;
         let extents = self.model.layers[index].extents;
-        let (kernel, terms) = if index == 0 { (Kernel::WeightsFirst, 1) } else { (Kernel::Weights, 2) };
+        let both = index > 0 && self.curvature.has_network_curvature();
+        let (kernel, terms) = if both { (Kernel::Weights, 2) } else { (Kernel::WeightsFirst, 1) };
         for step in cut.weights(index, extents, terms, self.weight_decay, accumulate) {
             let (vector, result) = (&vector.shards[step.shard], &result.shards[step.shard]);
             let mut bindings = vec![(1, &*tangents.deltas[index]), (2, &**point.incoming(index, input)), (5, &**vector), (6, &**result)];
-            if index > 0 {
+            if both {
                 bindings.extend([(3, &*point.layers[index].delta), (4, &*tangents.values[index - 1])]);
             }
             product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;

@@ -112,12 +112,20 @@ pub(super) fn column_bytes(network: &Network, padded: usize) -> usize {
     2 * 4 * outputs * padded
 }
 
+/// Refuses an operator that has no products here.
+///
+/// # Errors
+/// [`Error::Input`](crate::error::Error::Input).
+pub(super) fn check(curvature: Curvature) -> Result<()> {
+    if curvature == Curvature::Ggn { Ok(()) } else { curvature.check_is_hessian("gpu") }
+}
+
 /// How a job fits into the memory of `device`, found without allocating anything there.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::error::Error::Memory) where it does not.
 pub(super) fn plan(objective: &Objective, curvature: Curvature, device: &Device, demand: &Demand) -> Result<MemoryPlan> {
-    curvature.check_is_hessian("gpu")?;
+    check(curvature)?;
     let (network, samples) = (objective.network(), objective.samples());
     let shards = shards(network, device)?;
     let most = Segment::most(network, device)?;
