@@ -28,12 +28,7 @@ const fn ceilings(binding_bytes: u64) -> Ceilings {
     Ceilings { binding_bytes: Some(binding_bytes), buffer_bytes: Some(2 * binding_bytes), workgroups: Some(256) }
 }
 
-/// A device, shared by the cases of a test so that kernels are compiled once.
-fn device() -> Option<Rc<Device>> {
-    device_within(Ceilings::default())
-}
-
-/// Devices as they are, and with low limits.
+/// The device as it is and with low limits, each shared by the cases of a test so that kernels are compiled once.
 fn devices() -> Vec<Rc<Device>> {
     [Ceilings::default(), LOW].into_iter().filter_map(device_within).collect()
 }
@@ -170,13 +165,14 @@ fn modes_change_nothing_but_the_order_of_sums() {
 /// The twin of the comparisons above: one sample of 301 less is seen.
 #[test]
 fn a_missing_sample_is_noticed() {
-    let Some(device) = device() else { return };
-    let (case, fewer) = (wide(), Case { samples: 300, ..wide() });
-    let schedule = Schedule { mode: Mode::Streamed, micro_batch: 16 };
-    let directions = case.directions(1);
-    let all = everything(&case.objective(), &directions, &device, schedule);
-    let without_last = everything(&fewer.objective(), &directions, &device, schedule);
-    assert!(relative_error(&without_last, &all) > 1e-4);
+    for device in devices() {
+        let (case, fewer) = (wide(), Case { samples: 300, ..wide() });
+        let schedule = Schedule { mode: Mode::Streamed, micro_batch: 16 };
+        let directions = case.directions(1);
+        let all = everything(&case.objective(), &directions, &device, schedule);
+        let without_last = everything(&fewer.objective(), &directions, &device, schedule);
+        assert!(relative_error(&without_last, &all) > 1e-4);
+    }
 }
 
 /// What a job allocates is what its plan says, in every mode.
@@ -184,8 +180,7 @@ fn a_missing_sample_is_noticed() {
 fn plans_are_what_jobs_take() {
     let case = Case { samples: 1000, ..wide() };
     let objective = case.objective();
-    for mode in Mode::ALL {
-        let Some(device) = device() else { return };
+    for (mode, device) in Mode::ALL.into_iter().flat_map(|mode| devices().into_iter().map(move |device| (mode, device))) {
         let demand = Demand {
             workload: Workload { columns: 3, vectors: 2 },
             budget: Some(if mode == Mode::Cached { 1 << 30 } else { 3 << 20 }),
@@ -204,14 +199,15 @@ fn plans_are_what_jobs_take() {
 /// The twin of the comparison: one weight of 10⁻³ more is seen.
 #[test]
 fn a_changed_parameter_is_noticed() {
-    let Some(device) = device() else { return };
     let case = Case { seed: 9, ..Case::default() };
     let mut parameters = case.objective().network().parameters();
     parameters[17] += 1e-3;
-    let changed = gpu(&case.at(&parameters), &device);
-    let compare = std::panic::AssertUnwindSafe(|| assert_same_curvature(&case, &changed, &reference(&case.objective())));
-    let message = std::panic::catch_unwind(compare).expect_err("the comparison passed a changed network");
-    assert!(message.downcast_ref::<String>().unwrap().contains("of the product: ["));
+    for device in devices() {
+        let changed = gpu(&case.at(&parameters), &device);
+        let compare = std::panic::AssertUnwindSafe(|| assert_same_curvature(&case, &changed, &reference(&case.objective())));
+        let message = std::panic::catch_unwind(compare).expect_err("the comparison passed a changed network");
+        assert!(message.downcast_ref::<String>().unwrap().contains("of the product: ["));
+    }
 }
 
 #[test]
@@ -224,48 +220,77 @@ fn the_space_conforms() {
 /// Two operators in one process and a block that was used for something else before: the same bits.
 #[test]
 fn results_repeat_to_the_bit() {
-    let Some(device) = device() else { return };
     let case = Case { widths: vec![40, 70, 10], activation: Activation::Gelu, samples: 300, seed: 500, ..Case::default() };
-    let bits = || {
-        let operator = gpu(&case.objective(), &device);
-        let (loss, gradient) = loss_and_gradient(&operator);
-        let product = product(&operator, &case.directions(3));
-        product.iter().chain(&gradient).chain([&loss]).map(|x| x.to_bits()).collect::<Vec<_>>()
-    };
-    assert!(bits() == bits());
+    for device in devices() {
+        let bits = || {
+            let operator = gpu(&case.objective(), &device);
+            let (loss, gradient) = loss_and_gradient(&operator);
+            let product = product(&operator, &case.directions(3));
+            product.iter().chain(&gradient).chain([&loss]).map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
+        assert!(bits() == bits());
+    }
 }
 
 /// Many steps of recorded work, more than one submission holds, cost one readback.
 #[test]
 fn only_reads_bring_numbers_to_the_host() {
-    let Some(device) = device() else { return };
     let case = Case { widths: vec![12, 9, 3], ..Case::default() };
-    let operator = gpu(&case.objective(), &device);
-    let space = operator.space();
-    let (mut x, mut y) = (space.block(2).unwrap(), space.block(2).unwrap());
-    let mut s = space.scalars(1, 2).unwrap();
-    space.fill(&mut x, Distribution::Rademacher, 1, 0).unwrap();
-    let before = space.readbacks();
-    for _ in 0..100 {
-        operator.apply(&x, &mut y).unwrap();
-        space.normalize(&mut y, &mut s, Slot(0)).unwrap();
-        space.copy(&y, &mut x).unwrap();
+    for device in devices() {
+        let operator = gpu(&case.objective(), &device);
+        let space = operator.space();
+        let (mut x, mut y) = (space.block(2).unwrap(), space.block(2).unwrap());
+        let mut s = space.scalars(1, 2).unwrap();
+        space.fill(&mut x, Distribution::Rademacher, 1, 0).unwrap();
+        let before = space.readbacks();
+        for _ in 0..100 {
+            operator.apply(&x, &mut y).unwrap();
+            space.normalize(&mut y, &mut s, Slot(0)).unwrap();
+            space.copy(&y, &mut x).unwrap();
+        }
+        let norms = space.read(&s).unwrap();
+        assert_eq!(space.readbacks() - before, 1);
+        assert!(norms.iter().all(|norm| norm.is_finite() && *norm > 0.0), "{norms:?}");
     }
-    let norms = space.read(&s).unwrap();
-    assert_eq!(space.readbacks() - before, 1);
-    assert!(norms.iter().all(|norm| norm.is_finite() && *norm > 0.0), "{norms:?}");
+}
+
+/// By its own clock a device has spent time on both parts of a step, and on every kernel of a product that it is asked about.
+#[test]
+fn a_device_with_a_clock_tells_its_parts_and_kernels() {
+    let case = wide();
+    for device in devices() {
+        let operator = gpu(&case.objective(), &device);
+        let space = operator.space();
+        let (mut x, mut y, mut basis) = (space.block(2).unwrap(), space.block(2).unwrap(), space.basis(1, 2).unwrap());
+        space.fill(&mut x, Distribution::Rademacher, 1, 0).unwrap();
+        space.push(&mut basis, &x).unwrap();
+        let Some(before) = operator.device_seconds() else { continue };
+        operator.apply(&x, &mut y).unwrap();
+        let kernels = operator.kernel_times(&x, &mut y).unwrap().unwrap();
+        let between = operator.device_seconds().unwrap();
+        space.orthogonalize(&basis, &mut y).unwrap();
+        space.download(&y).unwrap();
+        let after = operator.device_seconds().unwrap();
+        assert!(between.products > before.products && between.orthogonalization == before.orthogonalization);
+        assert!(after.products == between.products && after.orthogonalization > between.orthogonalization);
+        for name in ["forward_over ", "backward_over ", "weights ", "weights_first ", "bias_sums", "loss_over"] {
+            assert!(kernels.iter().any(|kernel| kernel.kernel.starts_with(name) && kernel.runs > 0), "{name}: {kernels:?}");
+        }
+        assert!(kernels.iter().all(|kernel| kernel.seconds >= 0.0 && kernel.gflops.is_none_or(f64::is_finite)), "{kernels:?}");
+    }
 }
 
 /// What the plan of a job is told of the scratch is what a product then takes.
 #[test]
 fn scratch_is_as_large_as_planned() {
-    let Some(device) = device() else { return };
     let case = Case { widths: vec![40, 70, 10], samples: 301, ..Case::default() };
-    let operator = gpu(&case.objective(), &device);
-    let space = operator.space();
-    let (x, mut y) = (space.block(3).unwrap(), space.block(3).unwrap());
-    let before = device.allocated();
-    operator.apply(&x, &mut y).unwrap();
-    assert_eq!(device.allocated() - before, 3 * operator.column_bytes() as u64);
-    assert!(operator.max_columns() >= 3);
+    for device in devices() {
+        let operator = gpu(&case.objective(), &device);
+        let space = operator.space();
+        let (x, mut y) = (space.block(3).unwrap(), space.block(3).unwrap());
+        let before = device.allocated();
+        operator.apply(&x, &mut y).unwrap();
+        assert_eq!(device.allocated() - before, 3 * operator.column_bytes() as u64);
+        assert!(operator.max_columns() >= 3);
+    }
 }

@@ -53,3 +53,12 @@ fn element(at: Position, i: u32) -> u32 {
     }
     return row * p.stride4 + sample4;
 }
+
+// Four weights of a tile that reads straight from memory.
+fn four_weights(at: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
+}
+
+fn four_of_vector(at: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(vector[at.x], vector[at.y], vector[at.z], vector[at.w]);
+}

@@ -1,7 +1,7 @@
 // A tile of 16 rows x 8 samples a thread, straight from memory: no shared memory and no barrier. A workgroup makes 16 rows of
 // 8·LANES samples. A weight's address is the same for all lanes, and so costs a scalar load a wave; activations are read as vec4,
 // neighbouring lanes side by side. Follows product.wgsl,
-// and is followed by direct.wgsl.
+// and is followed by positions.wgsl.
 
 const ROWS: u32 = 16u;
 const VEC4: u32 = 2u;

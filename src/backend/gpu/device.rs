@@ -79,7 +79,7 @@ const WINDOW_ROWS: usize = 128;
 const LEAST_ROWS: usize = 16;
 
 /// Rows that a workgroup of any product kernel makes at least.
-const ROWS_OF_A_WORKGROUP: usize = 4;
+const ROWS_OF_A_WORKGROUP: usize = 8;
 
 /// Bytes of the largest array where nothing else limits it: at 2.6 GB/s, less than any device's memory moves, a tenth of a second.
 const MAX_ARRAY_BYTES: u64 = 256 << 20;
@@ -146,7 +146,7 @@ impl Device {
         Ok(Self {
             recorder: RefCell::new(Recorder::new(Rc::clone(&memory), clock)),
             limits: device.limits(),
-            tiles: RefCell::new(Tiles::suited_to(info.device_type)),
+            tiles: RefCell::new(Tiles::suited_to(info.device_type, has_subgroups(&device, &info))),
             device,
             queue,
             info,
@@ -217,8 +217,9 @@ impl Device {
     }
 
     /// Whether the lanes of a tile can share what they load through their subgroup.
+    #[cfg(test)]
     pub(super) fn has_subgroups(&self) -> bool {
-        self.device.features().contains(Features::SUBGROUP) && self.info.subgroup_min_size >= 8
+        has_subgroups(&self.device, &self.info)
     }
 
     /// Most bytes of a buffer that one kernel can see.
@@ -454,6 +455,11 @@ impl Drop for Clocked<'_> {
     fn drop(&mut self) {
         self.device.recorder.borrow_mut().belongs_to(self.before);
     }
+}
+
+/// Whether subgroups have eight lanes or more.
+fn has_subgroups(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> bool {
+    device.features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a submission needs no 53 bits")]

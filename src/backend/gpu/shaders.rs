@@ -49,20 +49,21 @@ sources! {
     TILE = "common/tile.wgsl";
     PRODUCT = "common/product.wgsl";
     WEIGHT_PRODUCT = "common/weights.wgsl";
-    DIRECT = "common/direct.wgsl";
+    POSITIONS = "common/positions.wgsl";
     SHARED = "common/shared.wgsl";
     REDUCE = "common/reduce.wgsl";
     ACTIVATION = "common/activation.wgsl";
     DIRECT_8X4 = "tiles/direct_8x4.wgsl";
     DIRECT_16X8 = "tiles/direct_16x8.wgsl";
-    DIRECT_32X16 = "tiles/direct_32x16.wgsl";
     SUBGROUP_16X8 = "tiles/subgroup_16x8.wgsl";
+    SUBGROUP_PASS = "tiles/subgroup_pass.wgsl";
+    SUBGROUP_WEIGHTS = "tiles/subgroup_weights.wgsl";
     SHARED_4X4 = "tiles/shared_4x4.wgsl";
     SHARED_8X8 = "tiles/shared_8x8.wgsl";
     FILL_PASS = "tiles/fill_pass.wgsl";
     FILL_WEIGHTS = "tiles/fill_weights.wgsl";
     WEIGHTS_DOTS_8X8 = "tiles/weights_dots_8x8.wgsl";
-    WEIGHTS_SPLIT_4X4 = "tiles/weights_split_4x4.wgsl";
+    WEIGHTS_SPLIT_8X4 = "tiles/weights_split_8x4.wgsl";
     FORWARD = "forward.wgsl";
     BACKWARD = "backward.wgsl";
     FORWARD_OVER = "forward_over.wgsl";
@@ -87,14 +88,16 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
         Kernel::ForwardOver(_) => pass(form, &[&FORWARD_OVER], &["forward_over", "forward_over_linear"]),
         Kernel::BackwardOver(_) => pass(form, &[&BACKWARD_OVER], &["backward_over", "backward_over_linear"]),
         Kernel::Weights | Kernel::WeightsFirst | Kernel::Gradient => {
-            let tile: &[&Source] = match form.expect("a product has a tile") {
+            let form = form.expect("a product has a tile");
+            let tile: &[&Source] = match form {
+                Form::Subgroup16x8 => &[&SUBGROUP_16X8, &POSITIONS, &SUBGROUP_WEIGHTS],
                 Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_WEIGHTS],
                 Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_WEIGHTS],
-                Form::Split4x4 => &[&WEIGHTS_SPLIT_4X4],
+                Form::Split8x4 => &[&WEIGHTS_SPLIT_8X4],
                 _ => &[&WEIGHTS_DOTS_8X8],
             };
             let sources = [&[&TILE, &WEIGHT_PRODUCT], tile, &[&WEIGHTS]].concat();
-            Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: false }
+            Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: form == Form::Subgroup16x8 }
         }
         Kernel::BiasSums | Kernel::BiasGradient => fixed(&[&REDUCE, &WEIGHT_PRODUCT, &BIAS], &["bias_sums", "bias_gradient"]),
         Kernel::Loss(_) | Kernel::LossOver(_) | Kernel::OutputGradient(_) | Kernel::OuterOver => {
@@ -119,12 +122,11 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
 fn pass(form: Option<Form>, finish: &[&'static Source], entry_points: &'static [&'static str]) -> Assembly {
     let form = form.expect("a product has a tile");
     let tile: &[&Source] = match form {
-        Form::Direct8x4 => &[&DIRECT_8X4, &DIRECT],
-        Form::Direct32x16 => &[&DIRECT_32X16, &DIRECT],
-        Form::Subgroup16x8 => &[&SUBGROUP_16X8, &DIRECT],
+        Form::Direct8x4 => &[&DIRECT_8X4, &POSITIONS],
+        Form::Subgroup16x8 => &[&SUBGROUP_16X8, &POSITIONS, &SUBGROUP_PASS],
         Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_PASS],
         Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_PASS],
-        _ => &[&DIRECT_16X8, &DIRECT],
+        _ => &[&DIRECT_16X8, &POSITIONS],
     };
     let sources = [&[&TILE, &PRODUCT], tile, finish].concat();
     Assembly { sources, entry_points, subgroups: form == Form::Subgroup16x8 }

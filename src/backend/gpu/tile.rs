@@ -11,9 +11,7 @@ pub enum Form {
     Direct8x4,
     /// A pass: 16 rows x 8 samples a thread, straight from memory.
     Direct16x8,
-    /// A pass: 32 rows x 16 samples a thread, straight from memory.
-    Direct32x16,
-    /// A pass: as [`Form::Direct16x8`], the weights by way of the other lanes of a subgroup.
+    /// Any product: 16 rows x 8 columns a thread, straight from memory, the rows' operand by way of the other lanes of a subgroup.
     Subgroup16x8,
     /// Any product: 4 rows x 4 columns a thread, from shared memory.
     Shared4x4,
@@ -21,34 +19,25 @@ pub enum Form {
     Shared8x8,
     /// A weight product: 8 rows x 8 columns a thread, straight from memory.
     Dots8x8,
-    /// A weight product: 4 rows x 4 columns a workgroup, whose threads share the samples.
-    Split4x4,
+    /// A weight product: 8 rows x 4 columns a workgroup, whose threads share the samples.
+    Split8x4,
 }
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Direct8x4,
-        Self::Direct16x8,
-        Self::Direct32x16,
-        Self::Subgroup16x8,
-        Self::Shared4x4,
-        Self::Shared8x8,
-        Self::Dots8x8,
-        Self::Split4x4,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Direct8x4, Self::Direct16x8, Self::Subgroup16x8, Self::Shared4x4, Self::Shared8x8, Self::Dots8x8, Self::Split8x4];
 
     /// The name in reports and files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Direct8x4 => "direct8x4",
             Self::Direct16x8 => "direct16x8",
-            Self::Direct32x16 => "direct32x16",
             Self::Subgroup16x8 => "subgroup16x8",
             Self::Shared4x4 => "shared4x4",
             Self::Shared8x8 => "shared8x8",
             Self::Dots8x8 => "dots8x8",
-            Self::Split4x4 => "split4x4",
+            Self::Split8x4 => "split8x4",
         }
     }
 }
@@ -84,34 +73,38 @@ impl Tile {
     /// Few rows, on whole waves.
     pub const THIN: Self = Self::new(Form::Direct8x4, 64, 1);
     /// Few weights, on whole waves.
-    pub const SPLIT: Self = Self::new(Form::Split4x4, 64, 1);
+    pub const SPLIT: Self = Self::new(Form::Split8x4, 64, 1);
     /// Few rows, on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_THIN: Self = Self::new(Form::Direct8x4, 8, 1);
     /// A pass on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_PASS: Self = Self::new(Form::Direct16x8, 8, 1);
-    /// The same, with more results a number loaded.
-    pub const SOFTWARE_LARGE: Self = Self::new(Form::Direct32x16, 8, 1);
-    /// The same, with every weight loaded once a subgroup.
+    /// Any product on those lanes, with every number of the rows' operand loaded once a subgroup.
     pub const SOFTWARE_SUBGROUP: Self = Self::new(Form::Subgroup16x8, 8, 1);
     /// A weight product on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_WEIGHTS: Self = Self::new(Form::Dots8x8, 8, 1);
     /// The same for few weights.
-    pub const SOFTWARE_SPLIT: Self = Self::new(Form::Split4x4, 8, 1);
+    pub const SOFTWARE_SPLIT: Self = Self::new(Form::Split8x4, 8, 1);
 
     /// Tiles of the passes, for all devices.
-    pub const PASSES: [Self; 8] = [
+    pub const PASSES: [Self; 7] = [
         Self::SHARED_64X64,
         Self::SHARED_64X64_WIDE,
         Self::SHARED_128X64,
         Self::THIN,
         Self::SOFTWARE_THIN,
         Self::SOFTWARE_PASS,
-        Self::SOFTWARE_LARGE,
         Self::SOFTWARE_SUBGROUP,
     ];
     /// Tiles of the weight products, for all devices.
-    pub const WEIGHTS: [Self; 6] =
-        [Self::SHARED_64X64, Self::SHARED_64X64_WIDE, Self::SHARED_128X64, Self::SPLIT, Self::SOFTWARE_WEIGHTS, Self::SOFTWARE_SPLIT];
+    pub const WEIGHTS: [Self; 7] = [
+        Self::SHARED_64X64,
+        Self::SHARED_64X64_WIDE,
+        Self::SHARED_128X64,
+        Self::SPLIT,
+        Self::SOFTWARE_WEIGHTS,
+        Self::SOFTWARE_SPLIT,
+        Self::SOFTWARE_SUBGROUP,
+    ];
 
     /// Those that `kernel` can be made of; none where it is no product.
     pub fn of(kernel: Kernel) -> &'static [Self] {
@@ -148,10 +141,9 @@ impl Tile {
         match self.form {
             Form::Direct8x4 => [8, 4 * x],
             Form::Direct16x8 | Form::Subgroup16x8 => [16, 8 * x],
-            Form::Direct32x16 => [32, 16 * x],
             Form::Shared4x4 => [4 * y, 4 * x],
             Form::Shared8x8 | Form::Dots8x8 => [8 * y, 8 * x],
-            Form::Split4x4 => [4, 4],
+            Form::Split8x4 => [8, 4],
         }
     }
 
@@ -168,7 +160,7 @@ impl Tile {
     /// allows (measured: 1.9e-6 over 2,048 samples, where half of that is promised). The rest is added to the result of the first.
     pub(super) fn longest_sum4(self) -> u32 {
         match self.form {
-            Form::Shared4x4 | Form::Shared8x8 => 64,
+            Form::Shared4x4 | Form::Shared8x8 | Form::Subgroup16x8 => 64,
             _ => u32::MAX,
         }
     }

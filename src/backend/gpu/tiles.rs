@@ -57,15 +57,16 @@ impl Display for ShapeClass {
 #[derive(Debug)]
 pub(super) struct Tiles {
     software: bool,
+    subgroups: bool,
     chosen: BTreeMap<ShapeClass, Tile>,
     used: BTreeMap<ShapeClass, Tile>,
     warning: Option<String>,
 }
 
 impl Tiles {
-    /// The defaults for a device of that type.
-    pub(super) fn suited_to(device_type: wgpu::DeviceType) -> Self {
-        Self { software: device_type == wgpu::DeviceType::Cpu, chosen: BTreeMap::new(), used: BTreeMap::new(), warning: None }
+    /// The defaults for a device of that type, with or without subgroups of at least eight lanes.
+    pub(super) fn suited_to(device_type: wgpu::DeviceType, subgroups: bool) -> Self {
+        Self { software: device_type == wgpu::DeviceType::Cpu, subgroups, chosen: BTreeMap::new(), used: BTreeMap::new(), warning: None }
     }
 
     /// The tile for a product of that class, which is noted as used.
@@ -101,15 +102,16 @@ impl Tiles {
     }
 
     /// The tiles that may be best on this device for that class, the default first.
-    pub(super) fn candidates(&self, class: ShapeClass, subgroups: bool) -> Vec<Tile> {
+    pub(super) fn candidates(&self, class: ShapeClass) -> Vec<Tile> {
         let all: &[Tile] = if matches!(class, ShapeClass::Weights(..)) { &Tile::WEIGHTS } else { &Tile::PASSES };
         let default = self.default_of(class);
-        let fits = |tile: &Tile| *tile != default && tile.is_for_hardware() != self.software && (subgroups || !tile.needs_subgroups());
+        let fits = |tile: &Tile| *tile != default && tile.is_for_hardware() != self.software && (self.subgroups || !tile.needs_subgroups());
         std::iter::once(default).chain(all.iter().copied().filter(fits)).collect()
     }
 
     fn default_of(&self, class: ShapeClass) -> Tile {
         match (class, self.software) {
+            (_, true) if self.subgroups => Tile::SOFTWARE_SUBGROUP,
             (ShapeClass::Weights(..), true) => Tile::SOFTWARE_WEIGHTS,
             (_, true) => Tile::SOFTWARE_PASS,
             // Where one extent is at most 32 and the other at most 512, tiles of 64 x 64 would leave most of a device idle.
@@ -143,12 +145,17 @@ mod tests {
 
     #[test]
     fn candidates_are_those_of_the_device_and_the_default_is_the_first() {
-        for (device_type, hardware) in [(wgpu::DeviceType::Cpu, false), (wgpu::DeviceType::DiscreteGpu, true)] {
-            let mut tiles = Tiles::suited_to(device_type);
+        let devices = [(wgpu::DeviceType::Cpu, false), (wgpu::DeviceType::Cpu, true), (wgpu::DeviceType::DiscreteGpu, true)];
+        for (device_type, subgroups) in devices {
+            let hardware = device_type != wgpu::DeviceType::Cpu;
+            let mut tiles = Tiles::suited_to(device_type, subgroups);
             for class in [ShapeClass::Forward(9, 9), ShapeClass::Backward(4, 9), ShapeClass::Weights(4, 9), ShapeClass::Weights(9, 9)] {
-                let candidates = tiles.candidates(class, false);
+                let candidates = tiles.candidates(class);
                 assert!(candidates.len() > 1 && candidates[0] == tiles.of(class), "{class}: {candidates:?}");
-                assert!(candidates.iter().all(|tile| tile.is_for_hardware() == hardware && !tile.needs_subgroups()), "{candidates:?}");
+                assert!(
+                    candidates.iter().all(|tile| tile.is_for_hardware() == hardware && (subgroups || !tile.needs_subgroups())),
+                    "{candidates:?}"
+                );
                 tiles.choose(class, candidates[1]);
                 assert_eq!(tiles.of(class), candidates[1]);
             }

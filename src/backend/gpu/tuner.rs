@@ -172,7 +172,7 @@ impl Case {
     fn fastest(&self, device: &Device, end: Option<Instant>) -> Result<Option<Tile>> {
         let operands = self.operands(device)?;
         let bindings: Vec<_> = operands.iter().map(|(binding, buffer)| (*binding, &**buffer)).collect();
-        let candidates = device.tiles().candidates(self.class, device.has_subgroups());
+        let candidates = device.tiles().candidates(self.class);
         let mut best: Option<(Duration, Tile)> = None;
         for tile in candidates {
             let run = || {

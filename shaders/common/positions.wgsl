@@ -1,5 +1,5 @@
-// What the tiles that read straight from memory have in common: where a thread's results lie, and its loads of weights. Follows
-// a tile with its ROWS and VEC4: a workgroup makes ROWS rows of 4·VEC4·LANES samples.
+// Where a thread's results lie in the tiles that read straight from memory. Follows a tile with its ROWS and VEC4: a workgroup makes ROWS
+// rows of 4·VEC4·LANES columns.
 //
 // In those tiles everything is written out, with constant indices: drivers keep an array in registers only then, and do not unroll loops
 // of this size (Mesa: 2 GFLOP/s as a loop, 20 written out). What a loop needs of the uniforms is kept in registers too, since drivers
@@ -15,12 +15,4 @@ fn row_of(at: Position, i: u32) -> u32 {
 
 fn column4_of(at: Position, i: u32) -> u32 {
     return at.column4 + i / 4u % VEC4 * LANES;
-}
-
-fn four_weights(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
-}
-
-fn four_of_vector(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(vector[at.x], vector[at.y], vector[at.z], vector[at.w]);
 }
