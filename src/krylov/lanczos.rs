@@ -6,6 +6,7 @@
 //! meaning, which the host cuts off.
 
 use std::mem;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,13 @@ pub struct LanczosSeconds {
     pub orthogonalization: Duration,
 }
 
+impl AddAssign for LanczosSeconds {
+    fn add_assign(&mut self, other: Self) {
+        self.products += other.products;
+        self.orthogonalization += other.orthogonalization;
+    }
+}
+
 /// b simultaneous Lanczos runs A Q = Q T + β q eᵀ, one a column.
 pub struct Lanczos<'a, A: LinearOperator> {
     operator: &'a A,
@@ -92,7 +100,7 @@ const fn beta_slot(step: usize) -> Slot {
 /// A product carries rounding errors of a few ε·‖A‖, so a smaller residual is noise. Cutting there perturbs A by no more than the
 /// products do. A breakdown that noise hides does no harm either: with full reorthogonalization the run goes on with a vector
 /// orthogonal to all before it, coupled to them by that tiny β.
-const BREAKDOWN: f64 = 10.0;
+pub(super) const BREAKDOWN: f64 = 10.0;
 
 impl<'a, A: LinearOperator> Lanczos<'a, A> {
     /// Runs from the `columns` columns of `start`, which need not be of unit length.

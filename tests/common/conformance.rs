@@ -20,6 +20,8 @@ pub(crate) fn space_conformance<A: CurvatureOperator>(make: impl Fn(&Objective) 
     sub_scaled_and_copy(space);
     orthogonal_to_machine_precision(space);
     combinations(space);
+    columns_are_gathered_and_scattered(space);
+    a_truncated_basis_takes_new_blocks(space);
     readbacks_are_counted(space);
 }
 
@@ -158,6 +160,32 @@ fn combinations<S: VectorSpace>(space: &S) {
         let expected: Vec<f64> =
             (0..n * columns).map(|at| (0..rows).map(|i| coefficients[i * columns + at / n] * blocks[i][at]).sum()).collect();
         assert_close("Q S", &space.download(&x).unwrap(), &expected, 4.0 * space.precision().epsilon());
+    }
+}
+
+fn columns_are_gathered_and_scattered<S: VectorSpace>(space: &S) {
+    let columns: Vec<Vec<f64>> = (0..3).map(|j| rounded(space.precision(), &normal(space.dim(), 40 + j))).collect();
+    let mut singles: Vec<S::Block> = columns.iter().map(|values| block(space, values)).collect();
+    let mut x = space.block(3).unwrap();
+    space.gather(&singles, &mut x).unwrap();
+    assert!(space.download(&x).unwrap() == columns.concat());
+    singles.rotate_left(1);
+    space.scatter(&x, &mut singles).unwrap();
+    for (single, values) in singles.iter().zip(&columns) {
+        assert!(space.download(single).unwrap() == *values);
+    }
+}
+
+fn a_truncated_basis_takes_new_blocks<S: VectorSpace>(space: &S) {
+    let blocks: Vec<Vec<f64>> = (0..4).map(|i| rounded(space.precision(), &normal(space.dim(), 50 + i))).collect();
+    let mut basis = space.basis(3, 1).unwrap();
+    blocks[..3].iter().for_each(|values| space.push(&mut basis, &block(space, values)).unwrap());
+    space.truncate(&mut basis, 1);
+    space.push(&mut basis, &block(space, &blocks[3])).unwrap();
+    let mut x = space.block(1).unwrap();
+    for (coefficients, expected) in [(&[1.0][..], &blocks[0]), (&[0.0, 1.0], &blocks[3])] {
+        space.combine(&basis, coefficients, &mut x).unwrap();
+        assert!(space.download(&x).unwrap() == *expected);
     }
 }
 
