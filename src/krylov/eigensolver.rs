@@ -232,13 +232,14 @@ impl<A: LinearOperator> Solver<'_, A> {
         chosen.upper.iter_mut().chain(&mut chosen.lower).for_each(|index| *index = place(*index));
         let mut helpers = Vec::new();
         if converged && !run.is_exhausted() {
+            let most = run.capacity() / 8;
             let free: Vec<usize> = (0..ritz.len()).filter(|index| !own.contains(index)).collect();
             if let Some(above) = chosen.above {
-                helpers.extend(helpers_of(free.iter().rev(), |k| above + MARGIN * threshold - ritz.values[k], &ritz.residuals));
+                helpers.extend(helpers_of(free.iter().rev().take(most), |k| above + MARGIN * threshold - ritz.values[k], &ritz.residuals));
             }
             if let Some(below) = chosen.below {
                 let rest: Vec<usize> = free.into_iter().filter(|index| !helpers.contains(index)).collect();
-                helpers.extend(helpers_of(rest.iter(), |k| ritz.values[k] - below + MARGIN * threshold, &ritz.residuals));
+                helpers.extend(helpers_of(rest.iter().take(most), |k| ritz.values[k] - below + MARGIN * threshold, &ritz.residuals));
             }
         }
         let kept = first + own.len();

@@ -3,6 +3,7 @@
 mod eigensolver;
 mod lanczos;
 mod operator;
+mod power;
 mod projected;
 mod ritz;
 mod space;
@@ -15,6 +16,7 @@ mod wanted;
 pub use eigensolver::{EigenOptions, EigenPair, EigenSolution, MARGIN, Observer, eigenpairs};
 pub use lanczos::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization};
 pub use operator::{Basis, Block, LinearOperator, Scalars};
+pub use power::power_iteration;
 pub use ritz::{Extremes, RitzValue, extremes, merge_ghosts, ritz_values};
 pub use space::{Slot, VectorSpace};
 pub use tridiagonal::{Termination, Tridiagonal, TridiagonalEigen, symmetric_tridiagonal_eigen};

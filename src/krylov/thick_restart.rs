@@ -105,6 +105,11 @@ impl<'a, A: LinearOperator> ThickRestart<'a, A> {
         self.projected.len()
     }
 
+    /// M.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether Q cannot be extended without a restart.
     pub(super) fn is_full(&self) -> bool {
         self.len() + self.frontier.len() > self.capacity
