@@ -39,7 +39,7 @@ pub(super) struct EigsArgs {
     /// Columns of a product: members of a multiple eigenvalue that are found at once
     #[arg(long, value_name = "B", value_parser = values::count, default_value_t = 1, help_heading = "Method")]
     block: usize,
-    /// Vectors of the Krylov space, compressed when it is full [default: 400, or what the memory holds]
+    /// Vectors of the Krylov space, compressed when it is full [default: 1000, or what the memory holds]
     #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
     basis: Option<usize>,
     /// Starts from vectors of an earlier run: .npz as --vectors writes it, or .npy, [n] or [k, n]

@@ -42,7 +42,7 @@ pub struct EigsOptions {
     pub method: EigsMethod,
     /// Columns of a product: members of a multiple eigenvalue that one search sees.
     pub block: usize,
-    /// Vectors of the Krylov space; none for 400, or what the memory holds if that is less.
+    /// Vectors of the Krylov space; none for 1,000, or what the memory holds if that is less.
     pub basis: Option<usize>,
     /// A pair is converged where its residual is at most `tol`·max|θ|; none for 10⁻⁵ in f32 (a few of its product's rounding
     /// errors) and 10⁻¹⁰ in f64.
@@ -123,9 +123,8 @@ pub struct EigsReport {
     pub warnings: Vec<String>,
 }
 
-/// Vectors of the Krylov space where nothing is said: most networks need no restart, and orthogonalization does not yet outweigh the
-/// products.
-const DEFAULT_BASIS: usize = 400;
+/// Vectors of the Krylov space where nothing is said: memory is taken as they come, and each restart costs products.
+const DEFAULT_BASIS: usize = 1000;
 
 /// Products of the iteration where nothing is said.
 const DEFAULT_MAX_STEPS: usize = 5000;
