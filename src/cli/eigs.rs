@@ -12,15 +12,15 @@ use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
 use super::values;
-use super::vectors::{NamedArray, write_npz};
+use super::vectors::{NamedArray, load_vectors, write_npz};
 use crate::backend;
-use crate::job::{Eigenvectors, EigsJob, EigsOptions, JobContext};
+use crate::job::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, JobContext};
 use crate::numeric::Precision;
 use crate::report::table;
 
 /// Extreme eigenvalues to a tolerance, with eigenvectors if asked for
 ///
-/// Exit code 1 where not all reach the tolerance within the steps.
+/// Each pair is measured by one more product. Exit code 1 where not all reach the tolerance within the products.
 #[derive(Args, Debug)]
 pub(super) struct EigsArgs {
     /// How many of the largest
@@ -29,10 +29,25 @@ pub(super) struct EigsArgs {
     /// How many of the smallest
     #[arg(long, value_name = "K", default_value_t = EigsOptions::default().bottom, help_heading = "Method")]
     bottom: usize,
+    /// So many of largest magnitude in place of both ends
+    #[arg(long, value_name = "K", conflicts_with_all = ["top", "bottom"], help_heading = "Method")]
+    largest_magnitude: Option<usize>,
+    /// thick-restart (Lanczos), or power (iteration, for --largest-magnitude)
+    #[arg(long, value_name = "NAME", value_parser = values::eigs_method, default_value = "thick-restart", help_heading = "Method")]
+    method: EigsMethod,
+    /// Columns of a product: members of a multiple eigenvalue that are found at once
+    #[arg(long, value_name = "B", value_parser = values::count, default_value_t = 1, help_heading = "Method")]
+    block: usize,
+    /// Vectors of the Krylov space, compressed when it is full [default: 1000, or what the memory holds]
+    #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
+    basis: Option<usize>,
+    /// Starts from vectors of an earlier run: .npz as --vectors writes it, or .npy, [n] or [k, n]
+    #[arg(long, value_name = "FILE", help_heading = "Method")]
+    start: Option<PathBuf>,
     /// Largest residual, relative to the largest magnitude [default: 1e-5 in f32, 1e-10 in f64]
     #[arg(long, value_name = "T", value_parser = values::positive, help_heading = "Method")]
     tol: Option<f64>,
-    /// The most Lanczos steps [default: 1000, or what the memory holds]
+    /// The most products of the iteration [default: 5000]
     #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
     max_steps: Option<usize>,
     /// Writes values [k] and unit vectors [k, n] to a .npz file: the largest descending, then the smallest ascending
@@ -55,9 +70,16 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let vectors_file = args.vectors.as_deref().map(OutputFile::new).transpose()?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
+    let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.dim())).transpose()?;
+    let start = start.map_or_else(Vec::new, |(_, vectors)| vectors);
+    let ends = |count| if args.largest_magnitude.is_some() { 0 } else { count };
     let options = EigsOptions {
-        top: args.top,
-        bottom: args.bottom,
+        top: ends(args.top),
+        bottom: ends(args.bottom),
+        largest_magnitude: args.largest_magnitude,
+        method: args.method,
+        block: args.block,
+        basis: args.basis,
         tol: args.tol,
         max_steps: args.max_steps,
         seed: args.seed.seed,
@@ -66,7 +88,7 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
-    let job = EigsJob { context: &context, options: &options };
+    let job = EigsJob { context: &context, options: &options, start: &start };
     let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {

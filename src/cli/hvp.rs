@@ -1,8 +1,8 @@
 //! `hesper hvp`: exact products with the user's own vectors.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use super::args::{DeviceArgs, ProblemArgs, ReportArgs};
@@ -11,9 +11,8 @@ use super::output::OutputFile;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
-use super::vectors::write_npy;
+use super::vectors::{load_vectors, write_npy};
 use crate::backend;
-use crate::data::load_array;
 use crate::job::{HvpJob, HvpOptions, JobContext};
 use crate::report::table;
 
@@ -52,22 +51,4 @@ pub(super) fn run(args: &HvpArgs) -> Result<Outcome> {
     out.write(|file| write_npy(file, &shape, &result.products, result.header.backend.precision))?;
     reporter.finish(&result, |out| table::hvp(out, &result))?;
     Ok(Outcome::Done)
-}
-
-/// The shape of the file's array, and its numbers; errors name the file, which the job does not know.
-fn load_vectors(path: &Path, dim: usize) -> Result<(Vec<u64>, Vec<f64>)> {
-    let array = load_array(path)?;
-    let name = path.display();
-    if !matches!(array.shape[..], [n] | [_, n] if n == dim) {
-        bail!("{name}: has shape {:?}, but the network has {dim} parameters: give [{dim}] or [k, {dim}]", array.shape);
-    }
-    let shape = array.shape.iter().map(|&extent| extent as u64).collect();
-    let values = array.values.into_f64();
-    if values.is_empty() {
-        bail!("{name}: has shape {:?}: at least one vector is needed", array.shape);
-    }
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        bail!("{name}: element {} of vector {} is {}: every element must be finite", at % dim, at / dim, values[at]);
-    }
-    Ok((shape, values))
 }

@@ -1,6 +1,7 @@
 //! Parsers for the values of flags, where the type's own `FromStr` is not enough.
 
 use crate::estimate::{DiagonalMethod, Probe, TraceMethod};
+use crate::job::EigsMethod;
 use crate::krylov::Reorthogonalization;
 use crate::model::Activation;
 
@@ -68,6 +69,16 @@ pub(super) fn trace_method(text: &str) -> Result<TraceMethod, String> {
         "xtrace" => Ok(TraceMethod::XTrace),
         "xnystrace" => Ok(TraceMethod::XNysTrace),
         _ => Err("hutchinson, hutch++, xtrace or xnystrace".into()),
+    }
+}
+
+/// A way to eigenpairs.
+pub(super) fn eigs_method(text: &str) -> Result<EigsMethod, String> {
+    match text {
+        "thick-restart" | "lanczos" => Ok(EigsMethod::ThickRestart),
+        "power" => Ok(EigsMethod::Power),
+        "lobpcg" => Err("thick-restart or power; without a preconditioner LOBPCG takes several times the products".into()),
+        _ => Err("thick-restart or power".into()),
     }
 }
 

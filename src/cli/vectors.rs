@@ -1,13 +1,35 @@
-//! Vectors out, as NumPy reads them.
+//! Vectors in and out, as NumPy has them.
 
 use std::io::{self, Seek, Write};
+use std::path::Path;
 
+use anyhow::{Result, bail};
 use npyz::WriterBuilder as _;
 use npyz::npz::NpzWriter;
 use npyz::zip::write::FileOptions;
 use npyz::zip::{CompressionMethod, DateTime};
 
+use crate::data::{load_array, load_named_array};
 use crate::numeric::{Precision, Real as _};
+
+/// The shape and the numbers of a file's array, in an archive that of `vectors`; errors name the file, which the job does not know.
+pub(super) fn load_vectors(path: &Path, dim: usize) -> Result<(Vec<u64>, Vec<f64>)> {
+    let is_archive = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
+    let array = if is_archive { load_named_array(path, "vectors")? } else { load_array(path)? };
+    let name = path.display();
+    if !matches!(array.shape[..], [n] | [_, n] if n == dim) {
+        bail!("{name}: has shape {:?}, but the network has {dim} parameters: give [{dim}] or [k, {dim}]", array.shape);
+    }
+    let shape = array.shape.iter().map(|&extent| extent as u64).collect();
+    let values = array.values.into_f64();
+    if values.is_empty() {
+        bail!("{name}: has shape {:?}: at least one vector is needed", array.shape);
+    }
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        bail!("{name}: element {} of vector {} is {}: every element must be finite", at % dim, at / dim, values[at]);
+    }
+    Ok((shape, values))
+}
 
 /// Writes `values`, row by row, as an npy array of `shape` and of type `precision`.
 pub(super) fn write_npy(writer: impl Write, shape: &[u64], values: &[f64], precision: Precision) -> io::Result<()> {

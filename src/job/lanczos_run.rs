@@ -203,7 +203,7 @@ pub(super) fn sample<A: LinearOperator>(
 }
 
 /// |fl(vᵀv) − vᵀv|/vᵀv for a Gaussian probe v, which the host knows to the bit. One readback.
-fn dot_error<S: VectorSpace>(space: &S, seed: u64) -> Result<f64> {
+pub(super) fn dot_error<S: VectorSpace>(space: &S, seed: u64) -> Result<f64> {
     let exact: f64 = match space.precision() {
         Precision::F32 => probe::<f32>(space.dim(), seed).into_iter().map(|x| f64::from(x).powi(2)).sum(),
         Precision::F64 => probe::<f64>(space.dim(), seed).into_iter().map(|x| x * x).sum(),

@@ -64,6 +64,21 @@ pub(super) fn columns<A: CurvatureOperator>(operator: &A, budget: Option<u64>, v
     usize::try_from(fitting).unwrap_or(usize::MAX).min(operator.max_columns()).clamp(1, wanted.max(1))
 }
 
+/// Vectors that a search for `count` eigenpairs holds at most besides a Lanczos run's blocks, with a basis of `capacity` and products of
+/// `width` columns: the basis; half of it while it is compressed, or what is locked while that is confirmed; the pairs themselves and
+/// their copies in the basis; frontiers and wide blocks.
+pub(super) fn eigs_vectors(capacity: usize, count: usize, width: usize) -> usize {
+    capacity + capacity / 2 + 2 * count + 6 * width
+}
+
+/// The largest basis of such a search that fits.
+pub(super) fn eigs_basis<A: CurvatureOperator>(operator: &A, budget: Option<u64>, count: usize, width: usize) -> usize {
+    let columns = (operator.column_bytes() as u64).saturating_mul(width as u64);
+    let vectors = available(operator, budget).saturating_sub(columns) / vector_bytes(operator).max(1);
+    let fitting = usize::try_from(vectors.saturating_sub(BLOCKS)).unwrap_or(usize::MAX);
+    fitting.saturating_sub(eigs_vectors(0, count, width)) / 3 * 2
+}
+
 /// Steps of a single fully reorthogonalized run that fit.
 pub(super) fn lanczos_steps<A: CurvatureOperator>(operator: &A, budget: Option<u64>) -> usize {
     let vectors = available(operator, budget).saturating_sub(operator.column_bytes() as u64) / vector_bytes(operator).max(1);

@@ -31,7 +31,7 @@ pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, D
 pub use context::{JobContext, Subject};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
 pub use diagnostics::{Diagnostics, GradientCurvature, RelativeSharpness};
-pub use eigs::{Eigenvectors, EigsJob, EigsOptions, EigsReport, eigs};
+pub use eigs::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, EigsProducts, EigsReport, eigs};
 pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
 pub use lanczos_run::SamplingOptions;
 pub use plan::{PlanReport, plan};

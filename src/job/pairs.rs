@@ -1,11 +1,11 @@
-//! Eigenvectors of a Lanczos run, and how good they are.
+//! What one more product for each eigenpair proves of it, and where in the network its vector lies.
 
 use super::context::JobContext;
 use super::progress::Stage;
-use super::record::Eigenvalues;
 use crate::curvature::CurvatureOperator;
 use crate::error::Result;
-use crate::krylov::{Lanczos, Slot, Tridiagonal, VectorSpace as _};
+use crate::krylov::{EigenPair, Slot, VectorSpace as _};
+use crate::model::Layout;
 
 /// Unit eigenvectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,49 +18,77 @@ pub struct Eigenvectors {
     pub dim: usize,
 }
 
-/// y = Q s for each of `eigenvalues`, which it completes by the measured ‖H y − θ y‖ of the vector as it is returned.
-///
-/// With ρ = yᵀHy the residual is √(‖H y − ρ y‖² + (ρ − θ)²): all of it made where the vectors live, in one readback besides the
-/// vectors themselves.
-pub(super) fn eigenvectors<A: CurvatureOperator>(
-    lanczos: &Lanczos<'_, A>,
-    operator: &A,
-    context: &JobContext<'_>,
-    tridiagonal: &Tridiagonal,
-    eigenvalues: &mut Eigenvalues,
-) -> Result<Eigenvectors> {
-    let space = operator.space();
-    let steps = tridiagonal.steps();
-    let eigen = tridiagonal.eigen(&(0..steps).collect::<Vec<_>>())?;
-    let (top, bottom) = (eigenvalues.largest.len(), eigenvalues.smallest.len());
-    let indices: Vec<usize> = (0..top).map(|rank| steps - 1 - rank).chain(0..bottom).collect();
-    let (mut x, mut y) = (space.block(1)?, space.block(1)?);
-    let mut scalars = space.scalars(3 * indices.len(), 1)?;
-    let mut vectors = Vec::with_capacity(indices.len() * space.dim());
-    for (pair, &index) in indices.iter().enumerate() {
-        let [norm, quotient, residual] = [0, 1, 2].map(|offset| Slot(3 * pair + offset));
-        lanczos.ritz_vectors(eigen.vector(index), &mut x)?;
-        space.normalize(&mut x, &mut scalars, norm)?;
-        operator.apply(&x, &mut y)?;
-        space.dot(&x, &y, &mut scalars, quotient)?;
-        space.sub_scaled(&mut y, &scalars, quotient, &x)?;
-        space.normalize(&mut y, &mut scalars, residual)?;
-        let mut vector = space.download(&x)?;
-        orient(&mut vector);
-        vectors.extend(vector);
-        context.progress.update(Stage::Products, pair as u64 + 1, indices.len() as u64);
-    }
-    let values = space.read(&scalars)?;
-    for (eigenvalue, pair) in eigenvalues.largest.iter_mut().chain(&mut eigenvalues.smallest).zip(values.chunks_exact(3)) {
-        eigenvalue.measured_residual = Some(pair[2].hypot(pair[1] - eigenvalue.value));
-    }
-    Ok(Eigenvectors { values: indices.iter().map(|&index| eigen.values[index]).collect(), vectors, dim: space.dim() })
+/// What was measured of some pairs.
+pub(super) struct Certificates {
+    /// ‖H y − θ y‖/‖y‖ of each.
+    pub(super) residuals: Vec<f64>,
+    /// max|YᵀY − I|.
+    pub(super) orthogonality: f64,
 }
 
-/// An eigenvector's sign means nothing: the component of largest magnitude becomes positive.
-fn orient(vector: &mut [f64]) {
+/// Measures `pairs`: one product each, and one readback.
+///
+/// With ρ = yᵀHy the residual is √(‖H y − ρ y‖² + (ρ − θ)²), all of it made where the vectors live.
+pub(super) fn certify<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, pairs: &[EigenPair<A>]) -> Result<Certificates> {
+    let space = operator.space();
+    let count = pairs.len();
+    let grams = count * (count + 1) / 2;
+    let mut scalars = space.scalars(2 * count + grams, 1)?;
+    let mut y = space.block(1)?;
+    let mut next = 2 * count;
+    for (index, pair) in pairs.iter().enumerate() {
+        let (x, [quotient, residual]) = (&pair.vector, [0, 1].map(|offset| Slot(2 * index + offset)));
+        operator.apply(x, &mut y)?;
+        space.dot(x, &y, &mut scalars, quotient)?;
+        space.sub_scaled(&mut y, &scalars, quotient, x)?;
+        space.normalize(&mut y, &mut scalars, residual)?;
+        for other in &pairs[..=index] {
+            space.dot(x, &other.vector, &mut scalars, Slot(next))?;
+            next += 1;
+        }
+        context.progress.update(Stage::Products, index as u64 + 1, count as u64);
+    }
+    let values = space.read(&scalars)?;
+    let (measured, gram) = values.split_at(2 * count);
+    let mut gram = gram.iter();
+    let mut orthogonality = 0.0_f64;
+    let residuals = pairs
+        .iter()
+        .zip(measured.chunks_exact(2))
+        .enumerate()
+        .map(|(index, (pair, measured))| {
+            gram.by_ref().take(index).for_each(|dot| orthogonality = orthogonality.max(dot.abs()));
+            let square = gram.next().copied().unwrap_or(1.0);
+            orthogonality = orthogonality.max((square - 1.0).abs());
+            measured[1].hypot(measured[0] - pair.ritz.value) / square.sqrt()
+        })
+        .collect();
+    Ok(Certificates { residuals, orthogonality })
+}
+
+/// The vector's numbers on the host. An eigenvector's sign means nothing: the component of largest magnitude becomes positive.
+pub(super) fn downloaded<A: CurvatureOperator>(operator: &A, pair: &EigenPair<A>) -> Result<Vec<f64>> {
+    let mut vector = operator.space().download(&pair.vector)?;
     let largest = vector.iter().fold(0.0, |largest: f64, &x| if x.abs() > largest.abs() { x } else { largest });
     if largest < 0.0 {
         vector.iter_mut().for_each(|x| *x = -*x);
     }
+    Ok(vector)
+}
+
+/// The names of a network's tensors, in the order of [`mass`].
+pub(super) fn tensors(layout: &Layout) -> Vec<String> {
+    let names = |(index, layer): (usize, &crate::model::LayerRange)| {
+        let bias = layer.bias.as_ref().map(|_| format!("layer {index} bias"));
+        [Some(format!("layer {index} weight")), bias]
+    };
+    layout.layers().iter().enumerate().flat_map(names).flatten().collect()
+}
+
+/// The share of a vector's sum of squares in each tensor.
+pub(super) fn mass(layout: &Layout, vector: &[f64]) -> Vec<f64> {
+    let square = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
+    let total = square(vector);
+    let ranges = layout.layers().iter().flat_map(|layer| [Some(&layer.weight), layer.bias.as_ref()]).flatten();
+    ranges.map(|range| square(&vector[range.clone()]) / total).collect()
 }

@@ -10,6 +10,8 @@ pub enum Stage {
     Loss,
     /// Lanczos steps.
     Lanczos,
+    /// Eigenpairs, of which those that have converged are done.
+    Eigenpairs,
     /// Products with random probes.
     Probes,
     /// Products with the user's or the eigenvectors.
@@ -27,6 +29,7 @@ impl Display for Stage {
         f.write_str(match self {
             Self::Loss => "loss and gradient",
             Self::Lanczos => "Lanczos steps",
+            Self::Eigenpairs => "converged pairs",
             Self::Probes => "probes",
             Self::Products => "products",
             Self::Comparison => "comparison",

@@ -119,15 +119,21 @@ pub struct Eigenvalue {
     pub residual: f64,
     /// residual ≤ tol·max|θ|.
     pub converged: bool,
-    /// ‖H y − θ y‖ of the returned unit vector y, measured by a further product; only where vectors were asked for.
+    /// ‖H y − θ y‖/‖y‖ of the vector y, measured by a further product; where that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_residual: Option<f64>,
+    /// Some eigenvalue lies in it: θ with the measured residual and the error of a product to either side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// The shares of the vector's sum of squares in the network's tensors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mass: Option<Vec<f64>>,
 }
 
 impl Eigenvalue {
     pub(super) fn new(ritz: RitzValue, threshold: f64) -> Self {
         let RitzValue { value, residual } = ritz;
-        Self { value, residual, converged: residual <= threshold, measured_residual: None }
+        Self { value, residual, converged: residual <= threshold, measured_residual: None, interval: None, mass: None }
     }
 }
 

@@ -6,6 +6,7 @@
 //! meaning, which the host cuts off.
 
 use std::mem;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,13 @@ pub struct LanczosSeconds {
     pub orthogonalization: Duration,
 }
 
+impl AddAssign for LanczosSeconds {
+    fn add_assign(&mut self, other: Self) {
+        self.products += other.products;
+        self.orthogonalization += other.orthogonalization;
+    }
+}
+
 /// b simultaneous Lanczos runs A Q = Q T + β q eᵀ, one a column.
 pub struct Lanczos<'a, A: LinearOperator> {
     operator: &'a A,
@@ -72,8 +80,6 @@ pub struct Lanczos<'a, A: LinearOperator> {
     locked: usize,
     /// ‖start‖, then α and β of each step.
     scalars: Scalars<A>,
-    /// Steps before which a fresh start was put in place of a vanished residual.
-    restarts: Vec<usize>,
     seconds: LanczosSeconds,
 }
 
@@ -92,7 +98,7 @@ const fn beta_slot(step: usize) -> Slot {
 /// A product carries rounding errors of a few ε·‖A‖, so a smaller residual is noise. Cutting there perturbs A by no more than the
 /// products do. A breakdown that noise hides does no harm either: with full reorthogonalization the run goes on with a vector
 /// orthogonal to all before it, coupled to them by that tiny β.
-const BREAKDOWN: f64 = 10.0;
+pub(super) const BREAKDOWN: f64 = 10.0;
 
 impl<'a, A: LinearOperator> Lanczos<'a, A> {
     /// Runs from the `columns` columns of `start`, which need not be of unit length.
@@ -128,8 +134,8 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
             space.orthogonalize(basis, &mut start)?;
         }
         space.normalize(&mut start, &mut scalars, START_NORM)?;
-        let (locked, restarts, seconds) = (locked.len(), Vec::new(), LanczosSeconds::default());
-        Ok(Self { operator, options, columns, steps: 0, current: start, previous, product, basis, locked, scalars, restarts, seconds })
+        let (locked, seconds) = (locked.len(), LanczosSeconds::default());
+        Ok(Self { operator, options, columns, steps: 0, current: start, previous, product, basis, locked, scalars, seconds })
     }
 
     /// Steps made so far.
@@ -163,7 +169,7 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         self.seconds.products += begin.elapsed();
         space.dot(&self.current, &self.product, &mut self.scalars, alpha)?;
         space.sub_scaled(&mut self.product, &self.scalars, alpha, &self.current)?;
-        if self.steps > 0 && self.restarts.last() != Some(&self.steps) {
+        if self.steps > 0 {
             space.sub_scaled(&mut self.product, &self.scalars, beta_slot(self.steps - 1), &self.previous)?;
         }
         if let Some(basis) = &self.basis {
@@ -180,8 +186,6 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
 
     /// T of each column, cut off where its run broke down: at the first step whose β is at most 10·ε·max|T|, with ε of the vectors'
     /// precision and the maximum over the steps up to there. One readback.
-    ///
-    /// After a [restart](Self::restart) T consists of uncoupled blocks (β = 0 between them).
     ///
     /// # Errors
     /// [`Error::NonFinite`] where an α or β before any breakdown is not finite; [`Error::Input`] where a start is zero.
@@ -219,7 +223,7 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         let threshold = BREAKDOWN * self.operator.space().precision().epsilon();
         let (mut alphas, mut betas, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
         for step in 0..self.steps {
-            let (alpha, mut beta) = (at(alpha_slot(step)), at(beta_slot(step)));
+            let (alpha, beta) = (at(alpha_slot(step)), at(beta_slot(step)));
             if !alpha.is_finite() || !beta.is_finite() {
                 return Err(Error::NonFinite(format!(
                     "Lanczos: step {step} of probe {probe} gave alpha {alpha}, beta {beta}: a product is not finite; \
@@ -228,50 +232,13 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
             }
             largest = largest.max(alpha.abs()).max(beta);
             let vanished = beta <= threshold * largest;
-            let restarted = self.restarts.contains(&(step + 1));
-            if restarted {
-                beta = 0.0;
-            }
             alphas.push(alpha);
             betas.push(beta);
-            if vanished && !restarted {
+            if vanished {
                 return Ok(Tridiagonal { alphas, betas, termination: Termination::InvariantSubspace { step: step + 1 } });
             }
         }
         Ok(Tridiagonal { alphas, betas, termination: Termination::Completed })
-    }
-
-    /// Goes back to the first `keep` steps, whose vectors span an invariant subspace, and continues from `start` made orthogonal to
-    /// them: the way to further members of a multiple eigenvalue. One column only.
-    ///
-    /// # Errors
-    /// [`Error::Input`] without a basis or with several columns; [`Error::Memory`], since the kept vectors are copied.
-    pub fn restart(&mut self, keep: usize, mut start: Block<A>) -> Result<()> {
-        let space = self.operator.space();
-        let Some(basis) = self.basis.as_ref().filter(|_| self.columns == 1 && self.locked == 0 && self.keeps_vectors()) else {
-            return Err(Error::Input("Lanczos: only a single run with full reorthogonalization can be restarted".into()));
-        };
-        if keep < self.steps {
-            // What followed the breakdown may be parallel to what came before: it must leave the basis.
-            let mut kept = space.basis(self.options.capacity, 1)?;
-            for index in 0..keep {
-                let mut unit = vec![0.0; index + 1];
-                unit[index] = 1.0;
-                space.combine(basis, &unit, &mut self.product)?;
-                space.push(&mut kept, &self.product)?;
-            }
-            self.basis = Some(kept);
-        }
-        if let Some(basis) = &self.basis {
-            space.orthogonalize(basis, &mut start)?;
-        }
-        // The norm of an orthogonalized start tells nothing; its slot is the one that only a zero start makes use of.
-        space.normalize(&mut start, &mut self.scalars, START_NORM)?;
-        self.current = start;
-        self.steps = keep;
-        self.restarts.retain(|&step| step < keep);
-        self.restarts.push(keep);
-        Ok(())
     }
 
     fn keeps_vectors(&self) -> bool {
@@ -391,26 +358,6 @@ mod tests {
         assert!(message.contains("step 0 of probe 7"), "{message}");
         let zero = run(&MatrixOperator::diagonal([1.0, 2.0]), vec![vec![0.0; 2]], 2, Reorthogonalization::Full).unwrap_err().to_string();
         assert!(zero.contains("probe 7 is zero"), "{zero}");
-    }
-
-    #[test]
-    fn restarts_find_the_copies_of_a_multiple_eigenvalue() {
-        let operator = MatrixOperator::diagonal([5.0, 5.0, 5.0, 1.0, 1.0, 2.0, 2.0]);
-        let mut lanczos = Lanczos::new(&operator, random(&operator, 1, 0), 1, LanczosOptions::default()).unwrap();
-        let mut restarts = 0;
-        let found = loop {
-            while lanczos.step().unwrap() {}
-            let tridiagonal = lanczos.coefficients().unwrap().swap_remove(0);
-            if tridiagonal.steps() == 7 {
-                break tridiagonal;
-            }
-            restarts += 1;
-            lanczos.restart(tridiagonal.steps(), random(&operator, 1, restarts)).unwrap();
-        };
-        assert_eq!(restarts, 2);
-        for (ritz, exact) in ritz_values(&found).unwrap().iter().zip([1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 5.0]) {
-            assert!((ritz.value - exact).abs() < 1e-14, "{ritz:?}, exactly {exact}");
-        }
     }
 
     /// Locked eigenvectors leave the run, whatever the start holds of them, with and without reorthogonalization.

@@ -66,6 +66,15 @@ pub trait VectorSpace {
     /// Appends a copy of `x` to `basis`, which has room for it.
     fn push(&self, basis: &mut Self::Basis, x: &Self::Block) -> Result<()>;
 
+    /// Leaves only the first `len` blocks in `basis`; no more than there are.
+    fn truncate(&self, basis: &mut Self::Basis, len: usize);
+
+    /// Column j of `x` ← the single column of `columns[j]`.
+    fn gather(&self, columns: &[Self::Block], x: &mut Self::Block) -> Result<()>;
+
+    /// The single column of `columns[j]` ← column j of `x`.
+    fn scatter(&self, x: &Self::Block, columns: &mut [Self::Block]) -> Result<()>;
+
     /// y ← (I − QQᵀ)² y: classical Gram-Schmidt, twice (Giraud, Langou, Rozložník 2005: twice is enough).
     fn orthogonalize(&self, basis: &Self::Basis, y: &mut Self::Block) -> Result<()>;
 

@@ -105,6 +105,20 @@ impl VectorSpace for HostSpace {
         Ok(())
     }
 
+    fn truncate(&self, basis: &mut Self::Basis, len: usize) {
+        basis.truncate(len);
+    }
+
+    fn gather(&self, columns: &[Columns], x: &mut Columns) -> Result<()> {
+        x.iter_mut().zip(columns).for_each(|(x, column)| x.clone_from(&column[0]));
+        Ok(())
+    }
+
+    fn scatter(&self, x: &Columns, columns: &mut [Columns]) -> Result<()> {
+        x.iter().zip(columns).for_each(|(x, column)| column[0].clone_from(x));
+        Ok(())
+    }
+
     fn orthogonalize(&self, basis: &Self::Basis, y: &mut Columns) -> Result<()> {
         for _ in 0..2 {
             for (j, column) in y.iter_mut().enumerate() {

@@ -168,6 +168,17 @@ fn eigenvectors_satisfy_the_eigenvalue_equation() {
     let args = ["eigs", "--top", "2", "--bottom", "1", "--tol", "1e-6", "--vectors", "pairs.npz", "--precision", "f64"];
     let report = json(folder.path(), &[&args, SMALL].concat());
     check_header(&report, "hesper.eigs/1", "cpu", 200);
+    let pair = &report["eigenvalues"]["largest"][0];
+    assert_eq!((numbers(&pair["mass"]).len(), report["tensors"].as_array().unwrap().len()), (6, 6));
+    assert!((numbers(&pair["mass"]).iter().sum::<f64>() - 1.0).abs() < 1e-12 && numbers(&pair["interval"])[0] < number(&pair["value"]));
+    assert!(number(&report["orthogonality"]) < 1e-12 && number(&report["miss_probability"]) < 2e-3);
+    let again = json(
+        folder.path(),
+        &[&["eigs", "--top", "2", "--bottom", "1", "--tol", "1e-6", "--start", "pairs.npz", "--block", "2"], &args[9..], SMALL].concat(),
+    );
+    assert!((number(&again["eigenvalues"]["largest"][0]["value"]) - number(&pair["value"])).abs() < 1e-6 * number(&pair["value"]));
+    let magnitude = json(folder.path(), &[&["eigs", "--largest-magnitude", "1", "--method", "power", "--tol", "1e-3"], SMALL].concat());
+    assert!((number(&magnitude["eigenvalues"]["largest"][0]["value"]) - number(&pair["value"])).abs() < 1e-3 * number(&pair["value"]));
     let mut archive = npyz::npz::NpzArchive::open(folder.path().join("pairs.npz")).unwrap();
     let values: Vec<f64> = archive.by_name("values").unwrap().unwrap().into_vec().unwrap();
     let array = archive.by_name("vectors").unwrap().unwrap();

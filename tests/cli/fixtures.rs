@@ -18,16 +18,18 @@ struct Device {
     eigenvalue: f64,
     /// The residual that is asked for, relative to the largest: an eigenvalue's error is at most that, and of its square's order.
     tol: &'static str,
+    /// Eigenvalues at each end.
+    count: usize,
     /// Loss and gradient norm, relative.
     loss: f64,
 }
 
 /// f32: the acceptance list's bounds. f64: products of a few thousand terms lose two to three digits of 2⁻⁵².
 const DEVICES: [Device; 4] = [
-    Device { flags: &["--backend", "reference"], product: 1e-13, eigenvalue: 1e-9, tol: "1e-7", loss: 1e-12 },
-    Device { flags: &["--backend", "cpu"], product: 1e-5, eigenvalue: 1e-4, tol: "1e-4", loss: 1e-5 },
-    Device { flags: &["--backend", "cpu", "--precision", "f64"], product: 1e-12, eigenvalue: 1e-9, tol: "1e-7", loss: 1e-12 },
-    Device { flags: &["--backend", "gpu", "--tune", "off"], product: 1e-5, eigenvalue: 1e-4, tol: "1e-4", loss: 1e-5 },
+    Device { flags: &["--backend", "reference"], product: 1e-13, eigenvalue: 1e-6, tol: "1e-6", count: 2, loss: 1e-12 },
+    Device { flags: &["--backend", "cpu"], product: 1e-5, eigenvalue: 1e-6, tol: "1e-5", count: 10, loss: 1e-5 },
+    Device { flags: &["--backend", "cpu", "--precision", "f64"], product: 1e-12, eigenvalue: 1e-10, tol: "1e-10", count: 10, loss: 1e-12 },
+    Device { flags: &["--backend", "gpu", "--tune", "off"], product: 1e-5, eigenvalue: 1e-6, tol: "1e-5", count: 5, loss: 1e-5 },
 ];
 
 /// The devices of this machine; a missing GPU is told, or an error where one is required.
@@ -116,14 +118,15 @@ fn check_eigenvalues(name: &str, more: &[&str], device: &Device) {
     let exact: Vec<f64> = serde_json::from_value(reference(name)["hessian"]["eigenvalues_ascending"].clone()).unwrap();
     let scale = exact.iter().fold(0.0, |scale: f64, value| scale.max(value.abs()));
     let flags = flags(name, more, device);
+    let count = device.count.to_string();
     let args: Vec<&str> =
-        ["eigs", "--top", "5", "--bottom", "5", "--tol", device.tol].into_iter().chain(flags.iter().map(String::as_str)).collect();
+        ["eigs", "--top", &count, "--bottom", &count, "--tol", device.tol].into_iter().chain(flags.iter().map(String::as_str)).collect();
     let report = json(Path::new("."), &args);
-    let largest = exact.iter().rev().take(5);
-    let smallest = exact.iter().take(5);
+    let largest = exact.iter().rev().take(device.count);
+    let smallest = exact.iter().take(device.count);
     for (end, expected) in [("largest", largest.collect::<Vec<_>>()), ("smallest", smallest.collect())] {
         let found = report["eigenvalues"][end].as_array().unwrap();
-        assert_eq!(found.len(), 5);
+        assert_eq!(found.len(), device.count);
         for (rank, (found, expected)) in found.iter().zip(expected).enumerate() {
             let error = (found["value"].as_f64().unwrap() - expected).abs() / scale;
             let tolerance = device.eigenvalue;

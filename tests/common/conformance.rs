@@ -21,6 +21,8 @@ pub(crate) fn space_conformance<A: CurvatureOperator>(make: impl Fn(&Objective) 
     orthogonal_to_machine_precision(space);
     combinations(space);
     products_by_element(space);
+    columns_are_gathered_and_scattered(space);
+    a_truncated_basis_takes_new_blocks(space);
     readbacks_are_counted(space);
 }
 
@@ -169,6 +171,32 @@ fn products_by_element<S: VectorSpace>(space: &S) {
     space.multiply(&block(space, &d), &mut product).unwrap();
     let expected: Vec<f64> = x.iter().enumerate().map(|(at, x)| d[at % n] * x).collect();
     assert_close("d ∘ x", &space.download(&product).unwrap(), &expected, space.precision().epsilon());
+}
+
+fn columns_are_gathered_and_scattered<S: VectorSpace>(space: &S) {
+    let columns: Vec<Vec<f64>> = (0..3).map(|j| rounded(space.precision(), &normal(space.dim(), 40 + j))).collect();
+    let mut singles: Vec<S::Block> = columns.iter().map(|values| block(space, values)).collect();
+    let mut x = space.block(3).unwrap();
+    space.gather(&singles, &mut x).unwrap();
+    assert!(space.download(&x).unwrap() == columns.concat());
+    singles.rotate_left(1);
+    space.scatter(&x, &mut singles).unwrap();
+    for (single, values) in singles.iter().zip(&columns) {
+        assert!(space.download(single).unwrap() == *values);
+    }
+}
+
+fn a_truncated_basis_takes_new_blocks<S: VectorSpace>(space: &S) {
+    let blocks: Vec<Vec<f64>> = (0..4).map(|i| rounded(space.precision(), &normal(space.dim(), 50 + i))).collect();
+    let mut basis = space.basis(3, 1).unwrap();
+    blocks[..3].iter().for_each(|values| space.push(&mut basis, &block(space, values)).unwrap());
+    space.truncate(&mut basis, 1);
+    space.push(&mut basis, &block(space, &blocks[3])).unwrap();
+    let mut x = space.block(1).unwrap();
+    for (coefficients, expected) in [(&[1.0][..], &blocks[0]), (&[0.0, 1.0], &blocks[3])] {
+        space.combine(&basis, coefficients, &mut x).unwrap();
+        assert!(space.download(&x).unwrap() == *expected);
+    }
 }
 
 fn readbacks_are_counted<S: VectorSpace>(space: &S) {

@@ -170,6 +170,23 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         Ok(())
     }
 
+    fn truncate(&self, basis: &mut CpuBasis<T>, len: usize) {
+        basis.len = basis.len.min(len);
+        basis.columns.iter_mut().for_each(|vectors| vectors.truncate(basis.len * self.dim));
+    }
+
+    fn gather(&self, columns: &[CpuBlock<T>], x: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, columns.len(), "columns");
+        self.columns_mut(x).zip(columns).for_each(|(x, column)| x.copy_from_slice(&column.values));
+        Ok(())
+    }
+
+    fn scatter(&self, x: &CpuBlock<T>, columns: &mut [CpuBlock<T>]) -> Result<()> {
+        assert_eq!(x.columns, columns.len(), "columns");
+        self.columns(x).zip(columns).for_each(|(x, column)| column.values.copy_from_slice(x));
+        Ok(())
+    }
+
     /// Classical Gram-Schmidt, twice. The second pass takes its coefficients chunk by chunk from what the first has just written, so
     /// that the basis is read from memory three times, not four.
     fn orthogonalize(&self, basis: &CpuBasis<T>, y: &mut CpuBlock<T>) -> Result<()> {

@@ -67,10 +67,15 @@ impl GpuBasis {
                 let blocks = shard.blocks_per_buffer.min(self.capacity - self.len);
                 shard.buffers.push(space.device().buffer("the Krylov basis", blocks * block)?);
             }
-            space.device().copy(part, &shard.buffers[buffer], at * block, block);
+            space.device().copy((part, 0), (&shard.buffers[buffer], at * block), block);
         }
         self.len += 1;
         Ok(())
+    }
+
+    /// Keeps the first `len` blocks; the buffers stay for those to come.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// The basis's coefficients ← Qᵀy: one pass over the basis, and one dispatch that adds up.

@@ -362,9 +362,10 @@ impl Device {
         })
     }
 
-    /// Records a copy of `count` numbers from the start of `source` into `target` from element `first` on.
-    pub(super) fn copy(&self, source: &Buffer, target: &Buffer, first: usize, count: usize) {
-        self.recorder.borrow_mut().encoder(&self.device).copy_buffer_to_buffer(source, 0, target, 4 * first as u64, 4 * count as u64);
+    /// Records a copy of `count` numbers from one buffer, from an element on, to another one.
+    pub(super) fn copy(&self, source: (&Buffer, usize), target: (&Buffer, usize), count: usize) {
+        let [from, to, size] = [source.1, target.1, count].map(|numbers| 4 * numbers as u64);
+        self.recorder.borrow_mut().encoder(&self.device).copy_buffer_to_buffer(source.0, from, target.0, to, size);
     }
 
     /// Records zeros into all of `buffer`.

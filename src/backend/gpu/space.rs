@@ -240,7 +240,7 @@ impl VectorSpace for GpuSpace {
     fn copy(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         assert_eq!(x.columns, y.columns, "blocks of equal width");
         for ((x_part, y_part), shard) in x.shards.iter().zip(&y.shards).zip(self.shards.iter()) {
-            self.device.copy(x_part, y_part, 0, x.columns * shard.stride);
+            self.device.copy((x_part, 0), (y_part, 0), x.columns * shard.stride);
         }
         Ok(())
     }
@@ -273,6 +273,30 @@ impl VectorSpace for GpuSpace {
 
     fn push(&self, basis: &mut GpuBasis, x: &GpuBlock) -> Result<()> {
         basis.push(self, x)
+    }
+
+    fn truncate(&self, basis: &mut GpuBasis, len: usize) {
+        basis.truncate(len);
+    }
+
+    fn gather(&self, columns: &[GpuBlock], x: &mut GpuBlock) -> Result<()> {
+        assert_eq!(x.columns, columns.len(), "columns");
+        for (j, column) in columns.iter().enumerate() {
+            for ((from, to), shard) in column.shards.iter().zip(&x.shards).zip(self.shards.iter()) {
+                self.device.copy((from, 0), (to, j * shard.stride), shard.stride);
+            }
+        }
+        Ok(())
+    }
+
+    fn scatter(&self, x: &GpuBlock, columns: &mut [GpuBlock]) -> Result<()> {
+        assert_eq!(x.columns, columns.len(), "columns");
+        for (j, column) in columns.iter().enumerate() {
+            for ((from, to), shard) in x.shards.iter().zip(&column.shards).zip(self.shards.iter()) {
+                self.device.copy((from, j * shard.stride), (to, 0), shard.stride);
+            }
+        }
+        Ok(())
     }
 
     fn orthogonalize(&self, basis: &GpuBasis, y: &mut GpuBlock) -> Result<()> {

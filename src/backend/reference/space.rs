@@ -127,6 +127,22 @@ impl VectorSpace for ReferenceSpace {
         Ok(())
     }
 
+    fn truncate(&self, basis: &mut Vec<Columns>, len: usize) {
+        basis.truncate(len);
+    }
+
+    fn gather(&self, columns: &[Columns], x: &mut Columns) -> Result<()> {
+        assert_eq!(x.len(), columns.len(), "columns");
+        x.iter_mut().zip(columns).for_each(|(x, column)| x.clone_from(&column[0]));
+        Ok(())
+    }
+
+    fn scatter(&self, x: &Columns, columns: &mut [Columns]) -> Result<()> {
+        assert_eq!(x.len(), columns.len(), "columns");
+        x.iter().zip(columns).for_each(|(x, column)| column[0].clone_from(x));
+        Ok(())
+    }
+
     fn orthogonalize(&self, basis: &Vec<Columns>, y: &mut Columns) -> Result<()> {
         for (column, y) in y.iter_mut().enumerate() {
             for _ in 0..2 {
