@@ -11,7 +11,7 @@
 //   divide (G, b): y ← y / scalars[slot], or 0 where that is 0          subtract_scaled (G, b): y ← y − scalars[slot]·x
 //   multiply (G, b): y ← x ∘ y, x being of one column
 //   basis_partials (G, b, ceil(blocks / 4)), basis_totals (blocks, b): coefficients ← Qᵀy, four blocks a workgroup
-//   basis_subtract (G, b): y ← y − Q·coefficients, four blocks at a time
+//   basis_subtract (G, b): y ← y − Q·coefficients
 
 struct Krylov {
     stride4: u32,         // stride / 4
@@ -138,25 +138,35 @@ fn basis_totals(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     }
 }
 
-// A block's coefficient of the direction, negated; 0 past the end.
-fn factor(block: u32, direction: u32) -> vec4<f32> {
-    let inside = min(block, p.blocks - 1u);
-    return vec4<f32>(select(0.0, -coefficients_in[(p.row + inside) * p.columns + direction], block < p.blocks));
-}
-
 @compute @workgroup_size(GROUP)
 fn basis_subtract(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let base = workgroup.y * p.stride4;
     let range = chunk(workgroup.x);
-    for (var i = 0u; i < p.blocks; i += 4u) {
-        let at = four_blocks(i, workgroup.y);
-        let a = factor(i, workgroup.y);
-        let b = factor(i + 1u, workgroup.y);
-        let c = factor(i + 2u, workgroup.y);
-        let d = factor(i + 3u, workgroup.y);
-        for (var e = range.x + lane; e < range.y; e += GROUP) {
-            let ab = fma(b, basis[at.y + e], fma(a, basis[at.x + e], y[base + e]));
-            y[base + e] = fma(d, basis[at.w + e], fma(c, basis[at.z + e], ab));
+    // A coefficient is loaded once for four vec4, and y once for all blocks; past the end the last one repeats.
+    for (var e = range.x + lane; e < range.y; e += 4u * GROUP) {
+        let at = min(vec4<u32>(e) + GROUP * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(range.y - 1u));
+        var a = y[base + at.x];
+        var b = y[base + at.y];
+        var c = y[base + at.z];
+        var d = y[base + at.w];
+        var block = base;
+        for (var i = 0u; i < p.blocks; i += 1u) {
+            let factor = vec4<f32>(-coefficients_in[(p.row + i) * p.columns + workgroup.y]);
+            a = fma(factor, basis[block + at.x], a);
+            b = fma(factor, basis[block + at.y], b);
+            c = fma(factor, basis[block + at.z], c);
+            d = fma(factor, basis[block + at.w], d);
+            block += p.columns * p.stride4;
+        }
+        y[base + at.x] = a;
+        if e + GROUP < range.y {
+            y[base + at.y] = b;
+        }
+        if e + 2u * GROUP < range.y {
+            y[base + at.z] = c;
+        }
+        if e + 3u * GROUP < range.y {
+            y[base + at.w] = d;
         }
     }
 }
