@@ -95,6 +95,10 @@ pub trait Real:
 
     /// The same number in double precision; exact.
     fn to_f64(self) -> f64;
+
+    /// self · `factor` + `term`, rounded once. Slow where the processor cannot.
+    #[must_use]
+    fn mul_add(self, factor: Self, term: Self) -> Self;
 }
 
 impl Real for f32 {
@@ -110,6 +114,11 @@ impl Real for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        f32::mul_add(self, factor, term)
+    }
 }
 
 impl Real for f64 {
@@ -123,6 +132,11 @@ impl Real for f64 {
 
     fn to_f64(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        f64::mul_add(self, factor, term)
     }
 }
 

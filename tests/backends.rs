@@ -11,8 +11,8 @@ use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob, SpotCheck};
-use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
-use hesper::model::{Activation, Loss};
+use hesper::curvature::{Curvature, CurvatureOperator, Demand, Inputs, Mode, Objective, Schedule, Storage, Workload};
+use hesper::model::{Activation, Loss, Targets};
 use hesper::numeric::Precision;
 
 fn reference(objective: &Objective) -> Reference {
@@ -231,6 +231,31 @@ fn dead_units_are_left_out_of_the_products() {
         assert_close("product", &product(&operator, &directions), &expected, 1e-13);
         assert_close("gradient", &loss_and_gradient(&operator).1, &loss_and_gradient(&reference(&objective)).1, 1e-13);
     }
+}
+
+/// Inputs of which most are zero are kept without the zeros, and products are the same, whatever the number of threads.
+#[test]
+fn zeros_of_the_inputs_are_left_out_of_the_products() {
+    let case = Case { widths: vec![250, 140, 5], activation: Activation::Relu, samples: 300, seed: 603, ..Case::default() };
+    let dense = case.objective();
+    let x: Vec<f64> =
+        (0..300 * 250).map(|at: usize| if (at % 250 + at / 250).is_multiple_of(7) { dense.inputs().at(at) } else { 0.0 }).collect();
+    let inputs = Inputs::new(Storage::F64(x), 250, 1.0).unwrap();
+    let classes = Targets::Classes((0..300).map(|sample| sample % 5).collect());
+    let objective = Objective::new(dense.network().clone(), Loss::CrossEntropy, 0.0, inputs, classes).unwrap();
+    assert!(cpu_f64(&objective).bytes() < cpu_f64(&dense).bytes());
+    let directions = case.directions(3);
+    let expected: Vec<f64> = directions.chunks(objective.dim()).flat_map(|v| product(&reference(&objective), v)).collect();
+    let gradient = loss_and_gradient(&reference(&objective)).1;
+    for schedule in [Schedule::cached(300), Schedule { mode: Mode::Recomputed, micro_batch: 70 }] {
+        let operator = Cpu::<f64>::with_schedule(&objective, Curvature::Hessian, schedule).unwrap();
+        let one = product(&operator, &directions);
+        assert_close("product", &one, &expected, 1e-13);
+        assert_close("gradient", &loss_and_gradient(&operator).1, &gradient, 1e-13);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert!(one == pool.install(|| product(&operator, &directions)), "three threads");
+    }
+    assert_close("f32", &product(&cpu_f32(&objective), &directions), &expected, 1e-6);
 }
 
 /// No product takes more bytes than were planned.

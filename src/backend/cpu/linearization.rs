@@ -7,6 +7,7 @@
 //! Samples come in segments, each with arrays of its own, so that a product can walk through them with bounded scratch (and one
 //! that does not fit in memory could be made again for each walk).
 
+use super::compressed::Compressed;
 use super::loss::{LossCurvature, LossJet};
 use super::matmul::{View, ViewMut, add_product, assign_product};
 use super::shape::{LayerShape, Units};
@@ -29,7 +30,7 @@ pub(super) struct Segment<T> {
 #[derive(Debug)]
 pub(super) struct LayerSegment<T> {
     /// The layer's input z_{l−1}.
-    pub(super) input: Vec<T>,
+    pub(super) input: Input<T>,
     /// φ'(a); none where it is 1 everywhere.
     pub(super) slope: Option<Vec<T>>,
     /// g ⊙ φ''(a); none where it is 0 everywhere.
@@ -37,6 +38,18 @@ pub(super) struct LayerSegment<T> {
     /// δ = g ⊙ φ'(a).
     pub(super) delta: Vec<T>,
 }
+
+/// The input of a layer.
+#[derive(Debug)]
+pub(super) enum Input<T> {
+    /// [r, inputs], row by row.
+    Dense(Vec<T>),
+    /// Where most of it is zero: without the zeros that some samples have in common, and transposed, without those that some inputs have.
+    Compressed { by_sample: Compressed<T>, by_input: Compressed<T> },
+}
+
+/// Numbers that a compressed input lists, of those that it has: so few that the lists take no more bytes than a dense matrix.
+const COMPRESSED: f64 = 0.4;
 
 /// The forward pass of one layer, in double precision.
 struct Forward {
@@ -78,7 +91,7 @@ impl<T: Real> Segment<T> {
             }
             let round = |values: &[f64], name: &str| rounded(values, name, l, first_sample, samples);
             kept.push(LayerSegment {
-                input: round(&input, "an input")?,
+                input: Input::Dense(round(&input, "an input")?),
                 slope: (layer.activation != Activation::Identity).then(|| round(&slope, "a derivative")).transpose()?,
                 bend: bend.map(|bend| round(&bend, "a second derivative")).transpose()?,
                 delta: round(&delta, "a gradient")?,
@@ -91,7 +104,9 @@ impl<T: Real> Segment<T> {
     /// Adds to `units` those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not.
     pub(super) fn mark(&self, units: &mut Units) {
         for (l, layer) in self.layers.iter().enumerate() {
-            mark(&layer.input, &mut units.0[l]);
+            if let Input::Dense(input) = &layer.input {
+                mark(input, &mut units.0[l]);
+            }
             match &layer.slope {
                 Some(slope) => mark(slope, &mut units.0[l + 1]),
                 None => units.0[l + 1].fill(true),
@@ -103,17 +118,40 @@ impl<T: Real> Segment<T> {
     /// Leaves out all units but `units`.
     pub(super) fn keep(&mut self, units: &Units) {
         for (layer, levels) in self.layers.iter_mut().zip(units.0.windows(2)) {
-            keep(&mut layer.input, &levels[0]);
+            if let Input::Dense(input) = &mut layer.input {
+                keep(input, &levels[0]);
+            }
             keep(&mut layer.delta, &levels[1]);
             [&mut layer.slope, &mut layer.bend].into_iter().flatten().for_each(|array| keep(array, &levels[1]));
+        }
+    }
+
+    /// Whether zeros of the network's inputs are left out.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.layers.first().is_some_and(|layer| matches!(layer.input, Input::Compressed { .. }))
+    }
+
+    /// Leaves out zeros of the network's inputs, where they are most of them.
+    pub(super) fn compress(&mut self) {
+        let Some(layer) = self.layers.first_mut() else { return };
+        let Input::Dense(input) = &layer.input else { return };
+        let matrix = View::new(input, self.samples, input.len() / self.samples);
+        let by_sample = Compressed::new(matrix, COMPRESSED);
+        let by_input = by_sample.is_some().then(|| Compressed::new(matrix.transposed(), COMPRESSED)).flatten();
+        if let (Some(by_sample), Some(by_input)) = (by_sample, by_input) {
+            layer.input = Input::Compressed { by_sample, by_input };
         }
     }
 
     /// Bytes of the arrays.
     pub(super) fn bytes(&self) -> usize {
         let of = |array: &Vec<T>| array.capacity() * size_of::<T>();
+        let input = |input: &Input<T>| match input {
+            Input::Dense(values) => of(values),
+            Input::Compressed { by_sample, by_input } => by_sample.bytes() + by_input.bytes(),
+        };
         let layer = |layer: &LayerSegment<T>| {
-            of(&layer.input) + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
+            input(&layer.input) + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
         };
         self.layers.iter().map(layer).sum::<usize>() + self.loss_curvature.bytes()
     }

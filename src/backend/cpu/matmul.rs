@@ -59,6 +59,20 @@ impl<'a, T> View<'a, T> {
         Self { values: &self.values[start..], shape: Shape { columns: count, ..self.shape } }
     }
 
+    /// Rows and columns.
+    pub fn extents(&self) -> (usize, usize) {
+        (self.shape.rows, self.shape.columns)
+    }
+
+    /// Element (`row`, `column`).
+    #[inline]
+    pub fn at(&self, row: usize, column: usize) -> T
+    where
+        T: Copy,
+    {
+        self.values[row * self.shape.row_stride + column * self.shape.column_stride]
+    }
+
     /// The same numbers with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         let Shape { rows, columns, row_stride, column_stride } = self.shape;

@@ -5,6 +5,7 @@
 //! sizes of both are fixed by the network and the data, never by the number of threads: neither are the bits.
 
 mod chunks;
+mod compressed;
 mod instructions;
 mod linearization;
 mod loss;
@@ -107,7 +108,7 @@ impl<T: Real> Cpu<T> {
         let network = objective.network();
         let (mut loss, mut units, mut segments) = (0.0, Units::none_of(network), Vec::new());
         for samples in batches(objective, schedule) {
-            let made = linearize(objective, curvature, samples, None)?;
+            let made = linearize(objective, curvature, samples, |_| ())?;
             made.iter().for_each(|segment| segment.mark(&mut units));
             loss += made.iter().map(|segment| segment.loss).sum::<f64>();
             if schedule.mode == Mode::Cached {
@@ -129,8 +130,8 @@ impl<T: Real> Cpu<T> {
             let kept = units.parameters(network);
             (units, kept)
         });
-        if let Some((units, kept)) = &reduction {
-            segments.par_iter_mut().for_each(|segment| segment.keep(units));
+        segments.par_iter_mut().for_each(|segment| reduce(segment, &reduction, objective));
+        if let Some((_, kept)) = &reduction {
             let mut small = vec![T::ZERO; kept.len()];
             kept.gather(&parameters, &mut small);
             parameters = small;
@@ -197,7 +198,7 @@ impl<T: Real> Cpu<T> {
             work(&self.segments);
         } else {
             for samples in batches(&self.objective, self.schedule) {
-                work(&linearize(&self.objective, self.curvature, samples, self.reduction.as_ref().map(|(units, _)| units))?);
+                work(&linearize(&self.objective, self.curvature, samples, |segment| reduce(segment, &self.reduction, &self.objective))?);
             }
         }
         Ok(())
@@ -248,20 +249,28 @@ fn segment_size(objective: &Objective, batch: usize) -> usize {
     batch.div_ceil(batch.div_ceil(Blocking::new(objective.dim()).segment))
 }
 
-/// The segments of `samples`, all units or `units` of them.
+/// Leaves out what has no part in products.
+fn reduce<T: Real>(segment: &mut Segment<T>, reduction: &Option<(Units, Kept)>, objective: &Objective) {
+    if let Some((units, _)) = reduction {
+        segment.keep(units);
+    }
+    if Blocking::new(objective.dim()).compresses() {
+        segment.compress();
+    }
+}
+
+/// The segments of `samples`, each after `finish`.
 fn linearize<T: Real>(
     objective: &Objective,
     curvature: Curvature,
     samples: Range<usize>,
-    units: Option<&Units>,
+    finish: impl Fn(&mut Segment<T>) + Sync,
 ) -> Result<Vec<Segment<T>>> {
     let size = segment_size(objective, samples.len());
     let starts: Vec<usize> = samples.clone().step_by(size).collect();
     let make = |first: usize| {
         let mut segment = Segment::new(objective, curvature, first, size.min(samples.end - first))?;
-        if let Some(units) = units {
-            segment.keep(units);
-        }
+        finish(&mut segment);
         Ok(segment)
     };
     // Collected before the errors are looked at: the first one is told, whatever thread comes first.
