@@ -57,7 +57,7 @@ fn operators_are_chosen_by_name() {
     let above = |at: usize| ["above", "at_least", "at_most"].map(|key| number(&counts[at][key]));
     let known = counted["density"]["atoms"].as_array().unwrap().iter().filter(|value| number(value) > 0.5).count();
     assert!(above(0)[0] == 0.5 && above(0)[1] <= known as f64 && above(0)[1] > 0.0 && above(0)[2] >= known as f64, "{counts:?}");
-    assert_eq!(above(1), [1e9, 0.0, 0.0]);
+    assert_eq!(above(1)[..2], [1e9, 0.0]);
     let damped = run(&["--operator", "ggn", "--damping", "0.01"]);
     let [lower, upper] = ["lower", "upper"].map(|bound| number(&damped["damped"]["effective_dimension"][bound]));
     assert!(0.0 < lower && lower < upper && upper < 8970.0, "{}", damped["damped"]);
