@@ -1,4 +1,5 @@
-//! Products with the Hessian and other operators of the objective: tangent passes forward and backward over the linearization, and the weight products, segment by segment.
+//! Products with the Hessian and other operators of the objective: tangent passes forward and backward over the linearization, and the
+//! weight products, segment by segment.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
