@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::curvature::Objective;
 use crate::error::{Error, Result};
-use crate::krylov::{LinearOperator, VectorSpace as _};
+use crate::krylov::{self, LinearOperator, VectorSpace as _};
 use crate::rng::{self, Distribution};
 
 /// What [`SpotCheck::measure`](super::SpotCheck::measure) found.
@@ -42,7 +42,7 @@ pub(super) fn worst_error<A: LinearOperator, R: LinearOperator>(operator: &A, re
     let mut vector: Vec<f64> = vector.into_iter().map(f64::from).collect();
     let (mut worst, mut magnitude): (f64, f64) = (0.0, 0.0);
     for round in 0..2 {
-        let (product, exact) = (product(operator, &vector)?, product(reference, &vector)?);
+        let (product, exact) = (krylov::product(operator, &vector)?, krylov::product(reference, &vector)?);
         let square = squared_norm(&exact);
         if round == 0 {
             magnitude = (square / squared_norm(&vector)).sqrt();
@@ -61,14 +61,6 @@ pub(super) fn worst_error<A: LinearOperator, R: LinearOperator>(operator: &A, re
 
 fn squared_norm(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum()
-}
-
-fn product<A: LinearOperator>(operator: &A, vector: &[f64]) -> Result<Vec<f64>> {
-    let space = operator.space();
-    let (mut x, mut y) = (space.block(1)?, space.block(1)?);
-    space.upload(vector, &mut x)?;
-    operator.apply(&x, &mut y)?;
-    space.download(&y)
 }
 
 #[cfg(test)]

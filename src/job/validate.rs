@@ -9,7 +9,7 @@ use super::record::{Header, Meter, Stats, loss_and_gradient_norm};
 use crate::backend::{self, BackendKind, BackendOptions, OperatorJob, SpotCheck};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
-use crate::krylov::{Lanczos, LanczosOptions, LanczosSeconds, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
+use crate::krylov::{self, Lanczos, LanczosOptions, LanczosSeconds, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
 use crate::numeric::{Precision, Real as _};
 use crate::rng::{self, Distribution};
 
@@ -249,11 +249,7 @@ fn compare_products<A: CurvatureOperator, R: CurvatureOperator>(
 }
 
 fn product<A: CurvatureOperator>(operator: &A, v: &[f64]) -> Result<Vec<f64>> {
-    let space = operator.space();
-    let (mut x, mut y) = (space.block(1)?, space.block(1)?);
-    space.upload(v, &mut x)?;
-    operator.apply(&x, &mut y)?;
-    let product = space.download(&y)?;
+    let product = krylov::product(operator, v)?;
     match product.iter().position(|x| !x.is_finite()) {
         Some(at) => Err(Error::NonFinite(format!("validate: element {at} of a product by {} is {}", operator.info().kind, product[at]))),
         None => Ok(product),
