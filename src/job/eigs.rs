@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::context::JobContext;
-use super::lanczos_run::dot_error;
+use super::floor;
 use super::memory;
 use super::pairs::{certify, downloaded, mass, tensors};
 use super::progress::Stage;
@@ -159,9 +159,8 @@ pub fn eigs<A: CurvatureOperator>(
     };
     warnings.extend(convergence_warning(&found, &plan));
     let certificates = certify(operator, context, &found.pairs)?;
-    let product = product.map(|product| (product.relative, product.samples));
-    let dots = dot_error(operator.space(), plan.seed)?;
-    let floor = Floor::new(operator.space().precision().epsilon(), product, dots, Some(certificates.orthogonality));
+    let floor = floor::measured(operator.space(), plan.seed, product, Some(certificates.orthogonality))?;
+    let resolution = floor.relative * found.scale;
     let layout = Layout::new(context.subject.model.layers.iter().map(|layer| (layer.out, layer.r#in, layer.bias)));
     let is_laid_out = layout.dim() == operator.space().dim();
     let mut listed = Vec::new();
@@ -170,15 +169,14 @@ pub fn eigs<A: CurvatureOperator>(
         let vector = if is_laid_out || options.vectors { downloaded(operator, pair)? } else { Vec::new() };
         let mut eigenvalue = Eigenvalue::new(pair.ritz, plan.tol * found.scale);
         eigenvalue.measured_residual = Some(measured);
-        let reach = measured + floor.relative * found.scale;
-        eigenvalue.residual += floor.relative * found.scale;
+        let reach = measured + resolution;
         eigenvalue.interval = Some([pair.ritz.value - reach, pair.ritz.value + reach]);
         eigenvalue.mass = is_laid_out.then(|| mass(&layout, &vector));
         listed.push(eigenvalue);
         rows.push(vector);
     }
     let pick = |side: &[usize]| side.iter().map(|&index| listed[index].clone()).collect();
-    let eigenvalues = Eigenvalues { largest: pick(&found.chosen.upper), smallest: pick(&found.chosen.lower) };
+    let eigenvalues = Eigenvalues { largest: pick(&found.chosen.upper), smallest: pick(&found.chosen.lower) }.widened(resolution);
     let order = || found.chosen.upper.iter().chain(&found.chosen.lower);
     let vectors = options.vectors.then(|| Eigenvectors {
         values: order().map(|&index| found.pairs[index].ritz.value).collect(),

@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
+use super::floor;
 use super::memory;
 use super::progress::{Progress, Stage};
 use super::record::ProbeRecord;
 use crate::backend::ProductError;
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
-use crate::estimate::{Deflation, Floor, Products, SpectralMeasure};
+use crate::estimate::{Deflation, Products, SpectralMeasure};
 use crate::krylov::{
-    Extremes, Lanczos, LanczosOptions, LanczosSeconds, LinearOperator, Reorthogonalization, RitzValue, Slot, Termination, Tridiagonal,
+    Extremes, Lanczos, LanczosOptions, LanczosSeconds, LinearOperator, Reorthogonalization, RitzValue, Termination, Tridiagonal,
     VectorSpace, extremes, merge_ghosts, ritz_values,
 };
-use crate::numeric::{Precision, Real};
-use crate::rng::{self, Distribution};
+use crate::rng::Distribution;
 
 /// How a spectrum is sampled.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -196,28 +196,9 @@ pub(super) fn sample<A: LinearOperator>(
         seconds.products += lanczos.seconds().products;
         seconds.orthogonalization += lanczos.seconds().orthogonalization;
     }
-    let product = product.map(|product| (product.relative, product.samples));
-    let floor = Floor::new(space.precision().epsilon(), product, dot_error(space, plan.seed)?, orthogonality);
+    let floor = floor::measured(space, plan.seed, product, orthogonality)?;
     let measure = SpectralMeasure::new(space.dim(), deflation.pairs().to_vec(), runs, floor)?;
     Ok(Sampled { measure, seconds })
-}
-
-/// |fl(vᵀv) − vᵀv|/vᵀv for a Gaussian probe v, which the host knows to the bit. One readback.
-pub(super) fn dot_error<S: VectorSpace>(space: &S, seed: u64) -> Result<f64> {
-    let exact: f64 = match space.precision() {
-        Precision::F32 => probe::<f32>(space.dim(), seed).into_iter().map(|x| f64::from(x).powi(2)).sum(),
-        Precision::F64 => probe::<f64>(space.dim(), seed).into_iter().map(|x| x * x).sum(),
-    };
-    let (mut vector, mut scalars) = (space.block(1)?, space.scalars(1, 1)?);
-    space.fill(&mut vector, Distribution::Gaussian, seed, 0)?;
-    space.dot(&vector, &vector, &mut scalars, Slot(0))?;
-    Ok((space.read(&scalars)?[0] - exact).abs() / exact)
-}
-
-fn probe<T: Real>(dim: usize, seed: u64) -> Vec<T> {
-    let mut vector = vec![T::ZERO; dim];
-    rng::fill(Distribution::Gaussian, seed, 0, &mut vector);
-    vector
 }
 
 /// Two numbers that differ by less than this many floors may be copies of one eigenvalue.

@@ -13,6 +13,7 @@ mod context;
 mod density;
 mod diagnostics;
 mod eigs;
+mod floor;
 mod hvp;
 mod lanczos_run;
 mod memory;
