@@ -135,6 +135,7 @@ impl Choice {
     }
 
     fn plan(&self, objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
+        curvature.check(objective)?;
         match self {
             Self::CpuF32 => Cpu::<f32>::plan(objective, curvature, demand),
             Self::CpuF64 => Cpu::<f64>::plan(objective, curvature, demand),
@@ -161,7 +162,8 @@ impl SpotCheck<'_> {
     /// As the construction of both operators.
     pub fn measure(&self, seed: u64) -> Result<Option<ProductError>> {
         let samples = spot_check::samples(self.objective);
-        if samples == 0 {
+        // Of samples that are all ignored there is no loss.
+        if samples == 0 || self.objective.counted_weight(0..samples) == 0.0 {
             return Ok(None);
         }
         let (subset, curvature) = (self.objective.samples_only(0..samples)?, self.curvature);

@@ -98,15 +98,15 @@ fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
 
 fn synthetic(args: &BenchArgs) -> Result<Synthetic> {
     let problem = &args.problem;
-    if problem.target.is_some() || problem.x_scale.is_some() {
-        bail!("--target and --x-scale describe data of your own: give --model and --data as well");
+    if problem.target.is_some() || problem.x_scale.is_some() || problem.loss.sample_weights.is_some() {
+        bail!("--target, --x-scale and --sample-weights describe data of your own: give --model and --data as well");
     }
     Ok(Synthetic {
         widths: args.shape.as_ref().map_or_else(|| SHAPE.to_vec(), |shape| shape.0.clone()),
         activations: problem.activation.as_ref().map_or_else(|| vec![Activation::Relu], |list| list.0.clone()),
         output_activation: problem.output_activation.unwrap_or(Activation::Identity),
-        loss: problem.loss.unwrap_or(Loss::CrossEntropy),
-        weight_decay: problem.weight_decay,
+        criterion: problem.loss.criterion(problem.loss.kind.unwrap_or(Loss::CrossEntropy))?,
+        weight_decay: problem.loss.weight_decay(),
         samples: problem.samples.unwrap_or(SAMPLES),
         curvature: problem.curvature(),
     })

@@ -11,6 +11,7 @@ mod density;
 mod eigs;
 mod exit;
 mod hvp;
+mod loss;
 mod output;
 mod plan;
 mod problem;

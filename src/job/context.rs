@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::progress::Progress;
 use super::record::{DataRecord, LayerRecord, ModelRecord};
 use crate::curvature::{Curvature, Objective};
-use crate::model::Loss;
+use crate::model::{Criterion, WeightDecay};
 
 /// What a report says about the model, its data and its loss; the operator itself does not know.
 #[derive(Clone, Debug)]
@@ -14,10 +14,10 @@ pub struct Subject {
     pub model: ModelRecord,
     /// The data.
     pub data: DataRecord,
-    /// The loss.
-    pub loss: Loss,
-    /// λ.
-    pub weight_decay: f64,
+    /// The loss and its parameters.
+    pub criterion: Criterion,
+    /// λ, and over which parameters.
+    pub weight_decay: WeightDecay,
     /// Which operator of the objective.
     pub curvature: Curvature,
     /// θ, in the order of `torch.nn.utils.parameters_to_vector`.
@@ -36,7 +36,7 @@ impl Subject {
         Self {
             model: ModelRecord { layers: objective.network().layers().iter().map(layer).collect(), parameters: objective.dim() },
             data: DataRecord { samples: objective.samples(), source: source.into() },
-            loss: objective.loss(),
+            criterion: objective.criterion().clone(),
             weight_decay: objective.weight_decay(),
             curvature,
             parameters: objective.network().parameters(),

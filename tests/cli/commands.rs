@@ -323,6 +323,25 @@ fn weight_decay_moves_every_eigenvalue() {
     assert!((trace("0.5") - trace("0") - 0.5 * 8970.0).abs() < 1e-6);
 }
 
+/// The parameters of the loss reach the result and stand beside its kind.
+#[test]
+fn the_losss_parameters_are_part_of_the_result() {
+    let run = |flags: &[&str]| run_in_new_folder(&[&["trace", "--probes", "2", "--precision", "f64"], flags, SMALL].concat());
+    let (plain, sum) = (run(&[]), run(&["--reduction", "sum"]));
+    assert_eq!((&plain["loss"]["reduction"], &plain["loss"]["label_smoothing"]), (&"mean".into(), &0.0.into()));
+    assert_eq!(sum["loss"]["reduction"], "sum");
+    let samples = number(&plain["data"]["samples"]);
+    let scaled = samples * number(&plain["trace"]["mean"]);
+    assert!((number(&sum["trace"]["mean"]) - scaled).abs() < 1e-9 * scaled);
+    let weights = run(&["--label-smoothing", "0.1", "--ignore-index", "3", "--weight-decay", "0.5", "--decay", "weights"]);
+    let loss = &weights["loss"];
+    assert_eq!((&loss["kind"], &loss["label_smoothing"]), (&"cross-entropy".into(), &0.1.into()));
+    assert_eq!((&loss["ignore_index"], &loss["decay"]), (&3.into(), &"weights".into()));
+    // The weights without the 138 biases.
+    let without = run(&["--label-smoothing", "0.1", "--ignore-index", "3"]);
+    assert!((number(&weights["trace"]["mean"]) - number(&without["trace"]["mean"]) - 0.5 * 8832.0).abs() < 1e-6);
+}
+
 #[test]
 fn help_and_version_end_well() {
     let folder = Path::new(".");

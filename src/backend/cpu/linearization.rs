@@ -74,7 +74,7 @@ impl<T: Real> Segment<T> {
             let (slope, second) = activate(layer.activation, &mut a);
             forward.push(Forward { input: std::mem::replace(&mut z, a), slope, second });
         }
-        let jet = LossJet::new(objective, first_sample, &z).with_curvature(curvature.output_curvature(), objective, first_sample, &z);
+        let jet = LossJet::new(objective, curvature.output_curvature(), first_sample, &z);
         let mut upstream = jet.gradient;
         let mut kept = Vec::with_capacity(layers.len());
         for (l, (layer, Forward { input, slope, second })) in layers.iter().zip(forward).enumerate().rev() {

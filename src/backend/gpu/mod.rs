@@ -29,7 +29,7 @@ pub mod uniforms;
 pub use adapter::{AdapterInfo, Software, adapters};
 pub use basis::GpuBasis;
 pub use device::{Ceilings, Device};
-pub use kernel::{Curve, Kernel, Variant};
+pub use kernel::{Curve, Formula, Kernel, Variant};
 pub use operator::Gpu;
 pub use space::{GpuBlock, GpuScalars, GpuSpace};
 pub use tile::{Form, Tile};

@@ -4,7 +4,7 @@
 use super::array::Array;
 use super::device::Device;
 use super::linearization::{Model, Point, layers, numbers_per_sample};
-use super::segment::{Data, Segment, upload};
+use super::segment::{Data, Segment, expected_per_sample, upload};
 use super::shards::Shards;
 use super::space::GpuSpace;
 use crate::curvature::{Capacity, Curvature, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Schedule};
@@ -36,7 +36,7 @@ impl Held {
         let longest = segments[0].padded;
         let storage = match schedule.mode {
             Mode::Cached => {
-                let expected = device.buffer("the targets", network.outputs() * longest)?;
+                let expected = device.buffer("the targets", expected_per_sample(network) * longest)?;
                 let cached = segments.iter().map(|segment| {
                     let input = device.buffer("the inputs", network.inputs() * segment.padded)?;
                     let point = Point::new(device, &model.layers, segment.padded)?;
@@ -134,11 +134,11 @@ pub(super) fn plan(objective: &Objective, curvature: Curvature, device: &Device,
 fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: usize, most: usize, schedule: Schedule) -> Footprint {
     let segments = Segment::cut(samples, most.min(schedule.micro_batch.next_multiple_of(4)));
     let (longest, all): (usize, usize) = (segments[0].padded, segments.iter().map(|segment| segment.padded).sum());
-    let (inputs, outputs) = (network.inputs(), network.outputs());
+    let (inputs, outputs, expected) = (network.inputs(), network.outputs(), expected_per_sample(network));
     let (data, points) = match schedule.mode {
-        Mode::Cached => (inputs * all + outputs * longest, all),
-        Mode::Recomputed => ((inputs + outputs) * all, longest),
-        Mode::Streamed => (2 * (inputs + outputs) * longest, longest),
+        Mode::Cached => (inputs * all + expected * longest, all),
+        Mode::Recomputed => ((inputs + expected) * all, longest),
+        Mode::Streamed => (2 * (inputs + expected) * longest, longest),
     };
     let bytes = |numbers: usize| 4 * numbers as u64;
     let drawn = match curvature.output_curvature() {
@@ -150,7 +150,7 @@ fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: 
         .with("parameters", bytes(shards.padded()), 0)
         .with("data", bytes(data), 0)
         .with("linearization", bytes(numbers_per_sample(&layers(network, curvature)) * points), 0)
-        .with("loss", bytes(longest), 0)
+        .with("loss", bytes(longest + outputs), 0)
         .with("drawn targets", bytes(drawn), 0)
         .with("mean gradient", mean_gradients, mean_gradients)
         .with("tangents", 0, column_bytes(network, longest) as u64)
