@@ -45,7 +45,7 @@ fn terms(case: &Value) -> Terms {
 }
 
 fn objective(file: &Value, case: &Value) -> Objective {
-    let widths: Vec<usize> = numbers(&file["widths"]).into_iter().map(|width| width as usize).collect();
+    let widths: Vec<usize> = serde_json::from_value(file["widths"].clone()).unwrap();
     let mut theta = numbers(&file["theta"]).into_iter();
     let mut take = |count: usize| theta.by_ref().take(count).collect::<Vec<f64>>();
     let output = if case["rates"].as_bool().unwrap() { Activation::Softplus } else { Activation::Identity };
@@ -59,11 +59,11 @@ fn objective(file: &Value, case: &Value) -> Objective {
     let network = Network::new(layers.collect()).unwrap();
     let inputs = Inputs::new(Storage::F64(numbers(&file["x"])), widths[0], 1.0).unwrap();
     let name = case["targets"].as_str().unwrap();
-    let y = numbers(&file["targets"][name]);
-    let class = |&y: &f64| if y < 0.0 { Targets::IGNORED } else { y as u32 };
+    let y = &file["targets"][name];
+    let class = |label: &Value| u32::try_from(label.as_i64().unwrap()).unwrap_or(Targets::IGNORED);
     let targets = match name {
-        "classes" | "ignored" => Targets::Classes(y.iter().map(class).collect()),
-        _ => Targets::Values(y),
+        "classes" | "ignored" => Targets::Classes(y.as_array().unwrap().iter().map(class).collect()),
+        _ => Targets::Values(numbers(y)),
     };
     let reduction = if case["reduction"] == "sum" { Reduction::Sum } else { Reduction::Mean };
     let over = if case["decay"] == "weights" { Decay::Weights } else { Decay::All };
