@@ -69,6 +69,7 @@ fn each_mistake_is_told_in_one_line_and_leaves_nothing() {
     let model = |name| ["--model", name, "--activation", "tanh", "--x", "x.npy", "--y", "y.npy"];
     let with_x = |x| [MODEL, &["--x", x, "--y", "y.npy"]].concat();
     let with_y = |y| [MODEL, &["--x", "x.npy", "--y", y]].concat();
+    let with_loss = |y, loss| [MODEL, &["--x", "x.npy", "--y", y, "--loss", loss]].concat();
     let data = |name| [MODEL, &["--data", name]].concat();
     let cases: Vec<(Vec<&str>, &[&str])> = vec![
         // The model file.
@@ -113,12 +114,12 @@ fn each_mistake_is_told_in_one_line_and_leaves_nothing() {
         (vec!["--reduction", "none"], &["none", "mean", "sum"]),
         (vec!["--decay", "biases"], &["biases", "weights"]),
         (with_y("y_ignored.npy"), &["y_ignored.npy", "sum to 0", "ignored"]),
-        (with_y("y_nan.npy"), &["y_nan.npy", "y[3, 1]", "NaN"]),
-        (with_y("y_below_0.npy"), &["y_below_0.npy", "y[3, 1]", "-0.5", "probability"]),
-        ([&with_y("y_soft.npy")[..], &["--ignore-index", "1"]].concat(), &["y_soft.npy", "--ignore-index"]),
-        ([&with_y("y_soft.npy")[..], &["--loss", "huber", "--operator", "fisher-mc"]].concat(), &["fisher-mc", "huber", "ggn"]),
-        ([&with_y("y_below_0.npy")[..], &["--loss", "poisson-nll"]].concat(), &["y[3, 1]", "counts"]),
-        ([&with_y("y_below_0.npy")[..], &["--loss", "bce-with-logits", "--pos-weight", "2"]].concat(), &["y[3, 1]", "between 0 and 1"]),
+        (with_loss("y_nan.npy", "cross-entropy"), &["y_nan.npy", "y[3, 1]", "NaN"]),
+        (with_loss("y_below_0.npy", "cross-entropy"), &["y_below_0.npy", "y[3, 1]", "-0.5", "probability"]),
+        ([&with_loss("y_soft.npy", "cross-entropy")[..], &["--ignore-index", "1"]].concat(), &["y_soft.npy", "--ignore-index"]),
+        ([&with_loss("y_soft.npy", "huber")[..], &["--operator", "fisher-mc"]].concat(), &["fisher-mc", "huber", "ggn"]),
+        (with_loss("y_below_0.npy", "poisson-nll"), &["y[3, 1]", "counts"]),
+        ([&with_loss("y_below_0.npy", "bce-with-logits")[..], &["--pos-weight", "2"]].concat(), &["y[3, 1]", "between 0 and 1"]),
         ([MODEL, DATA, &["--sample-weights", "w4.npy"]].concat(), &["w4.npy", "[4]", "5 samples"]),
         ([MODEL, DATA, &["--sample-weights", "w_none.npy"]].concat(), &["w_none.npy", "sum to 0"]),
         ([MODEL, DATA, &["--sample-weights", "w_below_0.npy"]].concat(), &["w_below_0.npy", "sample 2", "-2"]),
