@@ -19,7 +19,7 @@ use crate::numeric::Precision;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Problem (without --model and --data: digits, built in)")]
 pub(super) struct ProblemArgs {
-    /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...)
+    /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...), or .onnx
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
     /// Data: .npz or .safetensors with x and y, or .csv

@@ -19,6 +19,7 @@ mod idx;
 mod labels;
 mod npy;
 mod npz;
+mod onnx;
 mod pair;
 mod safetensors;
 mod stored;

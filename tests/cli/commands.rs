@@ -342,6 +342,27 @@ fn the_losss_parameters_are_part_of_the_result() {
     assert!((number(&weights["trace"]["mean"]) - number(&without["trace"]["mean"]) - 0.5 * 8832.0).abs() < 1e-6);
 }
 
+/// An ONNX file, its weights in another file beside it, is the network of the safetensors file.
+#[test]
+fn an_onnx_file_has_the_spectrum_of_its_safetensors_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let x: Vec<f32> = (0..60_u8).map(|i| (f32::from(i) * 0.7).sin()).collect();
+    let y: Vec<i64> = (0..15).map(|i| i % 3).collect();
+    std::fs::write(folder.path().join("x.npy"), npy(&[15, 4], &x)).unwrap();
+    std::fs::write(folder.path().join("y.npy"), npy(&[15], &y)).unwrap();
+    let values = |file: &str, more: &[&str]| {
+        let model = fixture("onnx", file);
+        let flags =
+            ["eigs", "--top", "5", "--bottom", "5", "--precision", "f64", "--backend", "cpu", "--x", "x.npy", "--y", "y.npy", "--model"];
+        json(folder.path(), &[&flags[..], &[model.to_str().unwrap()], more].concat())["eigenvalues"].clone()
+    };
+    let expected = values("relu.safetensors", &["--activation", "relu"]);
+    assert_eq!(expected["largest"].as_array().unwrap().len(), 5);
+    for file in ["relu_script_13.onnx", "relu_dynamo_20.onnx"] {
+        assert_eq!(values(file, &[]), expected, "{file}");
+    }
+}
+
 #[test]
 fn help_and_version_end_well() {
     let folder = Path::new(".");
