@@ -134,6 +134,16 @@ impl Choice {
         }
     }
 
+    /// What it is called in a plan.
+    const fn name(&self) -> (BackendKind, Precision) {
+        match self {
+            Self::CpuF32 => (BackendKind::Cpu, Precision::F32),
+            Self::CpuF64 => (BackendKind::Cpu, Precision::F64),
+            Self::Gpu(_) => (BackendKind::Gpu, Precision::F32),
+            Self::Reference => (BackendKind::Reference, Precision::F64),
+        }
+    }
+
     fn plan(&self, objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
         match self {
             Self::CpuF32 => Cpu::<f32>::plan(objective, curvature, demand),
@@ -193,12 +203,7 @@ pub struct Planned {
 /// [`Error::Memory`] where it does not fit, and as [`run`].
 pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOptions, workload: Workload) -> Result<Planned> {
     let choice = Choice::new(options)?;
-    let (backend, precision) = match choice {
-        Choice::CpuF32 => (BackendKind::Cpu, Precision::F32),
-        Choice::CpuF64 => (BackendKind::Cpu, Precision::F64),
-        Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
-        Choice::Reference => (BackendKind::Reference, Precision::F64),
-    };
+    let (backend, precision) = choice.name();
     Ok(Planned { backend, precision, memory: choice.plan(objective, curvature, &options.demand(workload))? })
 }
 
@@ -209,7 +214,11 @@ pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOption
 /// not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
 pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
     let choice = Choice::new(options)?;
-    let schedule = choice.plan(objective, curvature, &options.demand(job.workload(objective.dim())))?.schedule;
+    let (backend, precision) = choice.name();
+    let MemoryPlan { schedule, columns, total, budget, .. } =
+        choice.plan(objective, curvature, &options.demand(job.workload(objective.dim())))?;
+    tracing::info!(%backend, %precision, operator = %curvature, parameters = objective.dim(), samples = objective.samples(), "backend chosen");
+    tracing::info!(linearization = %schedule.mode, columns, bytes = total, budget, "plan");
     let spot_check = SpotCheck { objective, curvature, choice: &choice };
     match &choice {
         Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),

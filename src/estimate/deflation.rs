@@ -4,7 +4,7 @@ use faer::{Mat, Side};
 
 use super::products::{Products, dot};
 use crate::error::{Error, Result};
-use crate::krylov::{Lanczos, LanczosOptions, LinearOperator, RitzValue, VectorSpace as _, ritz_values};
+use crate::krylov::{Lanczos, LanczosOptions, LinearOperator, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
 use crate::rng::Distribution;
 
 /// Orthonormal Ritz vectors V with Θ = VᵀAV diagonal, and the residuals rᵢ = ‖Avᵢ − θᵢvᵢ‖.
@@ -12,6 +12,7 @@ use crate::rng::Distribution;
 pub struct Deflation {
     pairs: Vec<RitzValue>,
     vectors: Mat<f64>,
+    search: Option<Tridiagonal>,
 }
 
 /// A Ritz pair is taken where its residual is at most this share of its magnitude: what the coupling then does to the rest is of
@@ -24,7 +25,7 @@ const START: u32 = u32::MAX;
 impl Deflation {
     /// No pair.
     pub fn none(dim: usize) -> Self {
-        Self { pairs: Vec::new(), vectors: Mat::zeros(dim, 0) }
+        Self { pairs: Vec::new(), vectors: Mat::zeros(dim, 0), search: None }
     }
 
     /// Up to `most` pairs of largest magnitude that one run of `steps` Lanczos steps finds, with one more product each to measure them.
@@ -56,7 +57,7 @@ impl Deflation {
         chosen.sort_by(|&i, &j| values[j].value.abs().total_cmp(&values[i].value.abs()));
         chosen.truncate(most);
         if chosen.is_empty() {
-            return Ok(Self::none(dim));
+            return Ok(Self { search: Some(run), ..Self::none(dim) });
         }
         let eigen = run.eigen(&(0..run.steps()).collect::<Vec<_>>())?;
         let mut vectors = Mat::zeros(dim, chosen.len());
@@ -67,7 +68,7 @@ impl Deflation {
             vectors.col_mut(column).iter_mut().zip(&values).for_each(|(to, from)| *to = *from);
         }
         drop(lanczos);
-        Self::measured(products, vectors)
+        Ok(Self { search: Some(run), ..Self::measured(products, vectors)? })
     }
 
     /// The Rayleigh-Ritz procedure on the span of `vectors`: one product each.
@@ -89,12 +90,17 @@ impl Deflation {
         let order = || (0..values.len()).rev();
         let mut descending = Mat::zeros(vectors.nrows(), values.len());
         order().enumerate().for_each(|(to, from)| descending.col_mut(to).copy_from(vectors.col(from)));
-        Ok(Self { pairs: order().map(pair).collect(), vectors: descending })
+        Ok(Self { pairs: order().map(pair).collect(), vectors: descending, search: None })
     }
 
     /// θ with its residual, descending.
     pub fn pairs(&self) -> &[RitzValue] {
         &self.pairs
+    }
+
+    /// The run that found the pairs; none where none was looked for.
+    pub fn search(&self) -> Option<&Tridiagonal> {
+        self.search.as_ref()
     }
 
     /// V's columns, in the order of the pairs.

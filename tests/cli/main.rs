@@ -5,7 +5,9 @@
 
 mod bad_input;
 mod commands;
+mod ecosystem;
 mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;
 mod program;
+mod report;

@@ -6,6 +6,7 @@
 
 mod chunks;
 mod compressed;
+mod forward;
 mod instructions;
 mod linearization;
 mod loss;
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
 use crate::model::Loss;
 use crate::numeric::Real;
+pub use forward::loss_at;
 use linearization::Segment;
 use product::{Blocking, Scratch};
 use shape::{Kept, LayerShape, Units};
