@@ -32,9 +32,9 @@ pub fn slice_of_largest(document: &Document) -> Option<Chart> {
     slice(document, 0)
 }
 
-/// `eigenvector largest 1`.
+/// `eigenvector largest 1`, or `a random direction`.
 fn spoken(name: &str) -> String {
-    if name == "random" { "a random direction".into() } else { format!("the eigenvector of {name}") }
+    if name == "random" { "a random direction".into() } else { format!("eigenvector {name}") }
 }
 
 /// Levels of the plane's contours.
@@ -60,7 +60,7 @@ pub fn plane(document: &Document) -> Option<Chart> {
     let mut layers = Vec::new();
     for (at, contour) in builder().contours(&finite, &levels).ok()?.iter().enumerate() {
         let rings = contour.geometry().iter().flat_map(|part| std::iter::once(part.exterior()).chain(part.interiors())).map(ring).collect();
-        let name = if at == 0 { "loss, darker where higher" } else { "" };
+        let name = if at == 0 { "loss, stronger where higher" } else { "" };
         layers.push(Layer::new(name, Hue::First, Shape::Area(rings)).filled(0.11));
     }
     for (at, line) in builder().lines(&quadratic, &levels).ok()?.iter().enumerate() {
@@ -87,5 +87,5 @@ pub fn plane(document: &Document) -> Option<Chart> {
 fn levels(values: &[f64]) -> Option<Vec<f64>> {
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let (low, high) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
-    (high > low).then(|| (1..LEVELS).map(|level| low + (high - low) * (f64::from(level) / f64::from(LEVELS)).powi(2)).collect())
+    (high > low).then(|| (2..LEVELS).map(|level| low + (high - low) * (f64::from(level) / f64::from(LEVELS)).powi(2)).collect())
 }
