@@ -16,6 +16,7 @@ mod plan;
 mod problem;
 mod progress;
 mod reporter;
+mod resume;
 mod spectrum;
 mod sweep;
 mod synthetic;
