@@ -10,9 +10,9 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
 use super::vectors::{load_vectors, write_eigenvectors};
-use crate::backend;
 use crate::job::{EigsJob, EigsMethod, EigsOptions, JobContext};
 use crate::report::{html, table};
 
@@ -62,6 +62,8 @@ pub(super) struct EigsArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
@@ -88,11 +90,13 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options, start: &start };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let named = Named { command: "eigs", options: &options, vectors: &start, job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
     }
     reporter.finish(&result, |out| table::eigs(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(result.accuracy_reached))
 }

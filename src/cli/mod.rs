@@ -19,6 +19,7 @@ mod plan;
 mod problem;
 mod progress;
 mod reporter;
+mod resume;
 mod shell;
 mod spectrum;
 mod sweep;

@@ -41,7 +41,7 @@ impl Convergence {
     /// Of the run that found the pairs, else of the first probe; none where there was no step.
     pub(super) fn of(deflation: &Deflation, measure: &SpectralMeasure) -> Result<Option<Self>> {
         let probe = || measure.runs().first().map(|run| ("probe 0", run));
-        let Some((name, run)) = deflation.search().map(|run| ("search", run)).or_else(probe) else { return Ok(None) };
+        let Some((name, run)) = deflation.search_run().map(|run| ("search", run)).or_else(probe) else { return Ok(None) };
         let order = run.steps();
         if order == 0 {
             return Ok(None);

@@ -11,3 +11,5 @@ mod fixtures;
 mod interrupt;
 mod program;
 mod report;
+#[cfg(unix)]
+mod resume;

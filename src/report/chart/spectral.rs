@@ -128,11 +128,12 @@ fn ranks(document: &Document, what: &str) -> Option<Vec<Rank>> {
     let steps = document.values("convergence.steps")?;
     let mut ranks = Vec::new();
     for (end, is_upper) in [("largest", true), ("smallest", false)] {
-        for rank in 0..document.len(&format!("convergence.{end}")).min(Hue::SERIES.len()) {
+        let known = document.len(&format!("convergence.{end}"));
+        for (rank, (ordinal, hue)) in ORDINALS.into_iter().zip(Hue::SERIES).enumerate().take(known) {
             let path = format!("convergence.{end}.{rank}.{what}");
-            let name = if rank == 0 { end.to_owned() } else { format!("{end}, {}", ORDINALS[rank]) };
+            let name = if rank == 0 { end.to_owned() } else { format!("{end}, {ordinal}") };
             let values = document.values(&path)?;
-            ranks.push(Rank { name, hue: Hue::SERIES[rank], is_upper, steps: steps.clone(), values, path });
+            ranks.push(Rank { name, hue, is_upper, steps: steps.clone(), values, path });
         }
     }
     Some(ranks)
