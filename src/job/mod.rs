@@ -10,18 +10,21 @@
 mod bench;
 mod calibrate;
 mod context;
+mod convergence;
 mod density;
 mod diagnostics;
 mod eigs;
 mod floor;
 mod hvp;
 mod lanczos_run;
+mod landscape;
 mod memory;
 mod pairs;
 mod plan;
 mod progress;
 mod record;
 mod spectrum;
+mod state;
 #[cfg(test)]
 mod test_support;
 mod trace;
@@ -30,15 +33,18 @@ mod validate;
 pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, Swept, bench, bench_columns, bench_workload};
 pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};
 pub use context::{JobContext, Subject};
+pub use convergence::{Convergence, Settling};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
 pub use diagnostics::{Diagnostics, GradientCurvature, RelativeSharpness};
 pub use eigs::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, EigsProducts, EigsReport, eigs};
 pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
 pub use lanczos_run::SamplingOptions;
+pub use landscape::{LandscapeJob, LandscapeOptions, LandscapeReport, Plane, Slice, landscape};
 pub use plan::{PlanReport, plan};
 pub use progress::{Progress, Silent, Stage};
 pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, ProbeRecord, Seconds, Stats};
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
+pub use state::{Identity, Resumable, State, data_digest, digest_of};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
 pub use validate::{
     Check, Compared, LanczosComparison, ProductComparison, ValidateJob, ValidateOptions, ValidateReport, ValueComparison, validate,

@@ -5,7 +5,11 @@
 
 mod bad_input;
 mod commands;
+mod ecosystem;
 mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;
 mod program;
+mod report;
+#[cfg(unix)]
+mod resume;
