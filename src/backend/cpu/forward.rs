@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::loss::LossJet;
 use super::matmul::{View, ViewMut, add_product};
-use crate::curvature::Objective;
+use crate::curvature::{Objective, OutputCurvature};
 use crate::error::{Error, Result};
 
 /// Samples of one task; fixed, so that the sum has the same bits whatever the number of threads.
@@ -22,8 +22,9 @@ pub fn loss_at(objective: &Objective, parameters: &[f64]) -> Result<f64> {
     }
     let starts: Vec<usize> = (0..objective.samples()).step_by(SAMPLES).collect();
     let losses: Vec<f64> = starts.par_iter().map(|&first| batch(objective, parameters, first)).collect();
-    let decay = 0.5 * objective.weight_decay() * parameters.iter().map(|x| x * x).sum::<f64>();
-    Ok(losses.iter().sum::<f64>() + decay)
+    let decay = objective.weight_decay();
+    let squares: f64 = decay.ranges(objective.network()).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
+    Ok(losses.iter().sum::<f64>() + 0.5 * decay.factor * squares)
 }
 
 /// The samples' part of the mean from `first` on.
@@ -45,5 +46,5 @@ fn batch(objective: &Objective, parameters: &[f64], first: usize) -> f64 {
         a.iter_mut().for_each(|a| *a = layer.activation.jet(*a).value);
         z = a;
     }
-    LossJet::new(objective, first, &z).value
+    LossJet::new(objective, OutputCurvature::None, first, &z).value
 }
