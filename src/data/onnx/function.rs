@@ -272,7 +272,7 @@ mod tests {
     fn written_out_activations_are_known() {
         let single = |x: f32| Number(f64::from(x));
         let gelu: &[(Step, &[Argument])] = &[
-            (Step::Div, &[Source, single(1.414_213_5)]),
+            (Step::Div, &[Source, single(std::f32::consts::SQRT_2)]),
             (Step::Erf, &[At(0)]),
             (Step::Add, &[At(1), Number(1.0)]),
             (Step::Mul, &[Source, At(2)]),
