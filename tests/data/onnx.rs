@@ -8,7 +8,7 @@ use hesper::Error;
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Inputs, Objective, Storage};
 use hesper::data::{NetworkOptions, load_network};
-use hesper::krylov::{Slot, VectorSpace};
+use hesper::krylov::{LinearOperator, Slot, VectorSpace};
 use hesper::model::{Activation, Loss, Network, Targets};
 use serde_json::Value;
 
