@@ -16,7 +16,7 @@ use self::cpu::Cpu;
 use self::gpu::{Device, Gpu, Software, Tune};
 use self::reference::Reference;
 pub use self::spot_check::ProductError;
-use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, Workload};
+use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, View, Viewed, Workload};
 use crate::error::{Error, Result};
 use crate::numeric::Precision;
 
@@ -85,8 +85,15 @@ pub struct BackendOptions {
 }
 
 impl BackendOptions {
-    fn demand(&self, workload: Workload) -> Demand {
-        Demand { workload, budget: self.memory_budget, mode: self.mode }
+    /// What is wanted of the memory by a job of `workload` in the view of `objective`, counted in vectors of all parameters: each column
+    /// takes two of those more where the view is not the whole.
+    fn demand(&self, objective: &Objective, workload: Workload) -> Demand {
+        let (dim, view) = (objective.dim() as u64, objective.view());
+        let vectors = match view.is_whole(objective.dim()) {
+            true => workload.vectors,
+            false => workload.vectors.saturating_mul(view.dim() as u64).div_ceil(dim).saturating_add(2),
+        };
+        Demand { workload: Workload { vectors, ..workload }, budget: self.memory_budget, mode: self.mode }
     }
 }
 
@@ -145,10 +152,12 @@ impl Choice {
 }
 
 /// The means to measure how exact the products of the operator are that a job is given.
+#[derive(Clone, Copy)]
 pub struct SpotCheck<'a> {
     objective: &'a Objective,
     curvature: Curvature,
     choice: &'a Choice,
+    view: &'a View,
 }
 
 impl SpotCheck<'_> {
@@ -167,12 +176,16 @@ impl SpotCheck<'_> {
         let (subset, curvature) = (self.objective.samples_only(0..samples)?, self.curvature);
         let reference = || Reference::new(&subset, curvature);
         let (relative, magnitude) = match self.choice {
-            Choice::CpuF32 => spot_check::worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::CpuF64 => spot_check::worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::Gpu(device) => spot_check::worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
+            Choice::CpuF32 => self.worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
+            Choice::CpuF64 => self.worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
+            Choice::Gpu(device) => self.worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
             Choice::Reference => return Ok(None),
         };
         Ok(Some(ProductError { relative, magnitude, samples }))
+    }
+
+    fn worst_error<A: CurvatureOperator>(&self, operator: &A, reference: &Reference, seed: u64) -> Result<(f64, f64)> {
+        spot_check::worst_error(&Viewed::new(operator, self.view)?, &Viewed::new(reference, self.view)?, seed)
     }
 }
 
@@ -199,25 +212,46 @@ pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOption
         Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
         Choice::Reference => (BackendKind::Reference, Precision::F64),
     };
-    Ok(Planned { backend, precision, memory: choice.plan(objective, curvature, &options.demand(workload))? })
+    Ok(Planned { backend, precision, memory: choice.plan(objective, curvature, &options.demand(objective, workload))? })
 }
 
-/// Builds the operator that `options` ask for, as the memory plan says, and runs `job` with it.
+/// Builds the operator that `options` ask for, as the memory plan says, and runs `job` with it in the objective's view.
 ///
 /// # Errors
 /// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, [`Error::Memory`] where the job does
 /// not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
 pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
+    let mut outputs = run_each(objective, curvature, options, vec![(objective.view().clone(), job)])?;
+    Ok(outputs.swap_remove(0))
+}
+
+/// Runs several jobs, each in a view of its own, with one operator, whose linearization they share. The memory plan is that of the
+/// first one, which is the largest.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_each<J: OperatorJob>(
+    objective: &Objective,
+    curvature: Curvature,
+    options: &BackendOptions,
+    jobs: Vec<(View, J)>,
+) -> Result<Vec<J::Output>> {
     let choice = Choice::new(options)?;
-    let schedule = choice.plan(objective, curvature, &options.demand(job.workload(objective.dim())))?.schedule;
-    let spot_check = SpotCheck { objective, curvature, choice: &choice };
+    let Some((view, first)) = jobs.first() else { return Ok(Vec::new()) };
+    let planned = objective.clone().in_view(view.clone());
+    let schedule = choice.plan(&planned, curvature, &options.demand(&planned, first.workload(view.dim())))?.schedule;
+    let check = SpotCheck { objective, curvature, choice: &choice, view: planned.view() };
     match &choice {
-        Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),
-        Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, &spot_check),
+        Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
+        Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
         Choice::Gpu(device) => {
             device.tune(objective.network(), options.tune)?;
-            job.run(&Gpu::with_schedule(objective, curvature, device, schedule)?, &spot_check)
+            run_with(&Gpu::with_schedule(objective, curvature, device, schedule)?, jobs, check)
         }
-        Choice::Reference => job.run(&Reference::new(objective, curvature)?, &spot_check),
+        Choice::Reference => run_with(&Reference::new(objective, curvature)?, jobs, check),
     }
+}
+
+fn run_with<A: CurvatureOperator, J: OperatorJob>(operator: &A, jobs: Vec<(View, J)>, check: SpotCheck<'_>) -> Result<Vec<J::Output>> {
+    jobs.into_iter().map(|(view, job)| job.run(&Viewed::new(operator, &view)?, &SpotCheck { view: &view, ..check })).collect()
 }

@@ -45,6 +45,9 @@ pub(super) struct ProblemArgs {
     /// Adds (L/2)·‖θ‖² over all parameters
     #[arg(long, value_name = "L", default_value_t = 0.0, value_parser = values::finite, allow_negative_numbers = true)]
     pub(super) weight_decay: f64,
+    /// Only these tensors' parameters, the others held: globs as a comma list, such as '0.*,2.weight' or '*.bias'
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
+    pub(super) params: Vec<String>,
     /// Of all hidden layers, or a comma list with one a layer: relu, leaky-relu, elu, gelu, gelu-tanh, silu, tanh, sigmoid,
     /// softplus, identity [default: what the model file says]
     #[arg(long, value_name = "NAME", value_parser = values::activations)]

@@ -70,7 +70,7 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let vectors_file = args.vectors.as_deref().map(OutputFile::new).transpose()?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.dim())).transpose()?;
+    let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.view().dim())).transpose()?;
     let start = start.map_or_else(Vec::new, |(_, vectors)| vectors);
     let ends = |count| if args.largest_magnitude.is_some() { 0 } else { count };
     let options = EigsOptions {

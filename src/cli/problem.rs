@@ -1,10 +1,10 @@
 //! From the flags to the function whose curvature is asked for.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::args::{DeviceArgs, ProblemArgs, Target};
 use crate::backend::{BackendKind, BackendOptions};
-use crate::curvature::{Curvature, Objective};
+use crate::curvature::{Curvature, Objective, View};
 use crate::data::{self, DataOptions, NetworkOptions};
 use crate::job::Subject;
 use crate::numeric::Precision;
@@ -33,7 +33,11 @@ impl Problem {
         let dataset = data::load_dataset(&args.data_options(), &model.network)?;
         let source = dataset.source().to_owned();
         let loss = dataset.choose_loss(args.loss, &model.hints, &model.network)?;
-        let objective = dataset.into_objective(model.network, loss, args.weight_decay)?;
+        let mut objective = dataset.into_objective(model.network, loss, args.weight_decay)?;
+        if !args.params.is_empty() {
+            let view = View::matching(&objective.network().tensors(), &args.params).context("--params")?;
+            objective = objective.in_view(view);
+        }
         Ok(Self { objective, curvature: args.curvature(), source })
     }
 

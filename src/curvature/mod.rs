@@ -4,6 +4,7 @@ mod inputs;
 mod operator;
 mod packed;
 mod plan;
+mod view;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use inputs::{Inputs, Storage};
 pub use operator::{Curvature, Draws, OutputCurvature};
 pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
+pub use view::{View, Viewed};
 
 /// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
 #[derive(Clone, Debug)]
@@ -27,6 +29,7 @@ pub struct Objective {
     weight_decay: f64,
     inputs: Arc<Inputs>,
     targets: Arc<Targets>,
+    view: Arc<View>,
 }
 
 impl Objective {
@@ -47,7 +50,20 @@ impl Objective {
             )));
         }
         check_targets(&network, loss, &inputs, &targets)?;
-        Ok(Self { network: Arc::new(network), loss, weight_decay, inputs: Arc::new(inputs), targets: Arc::new(targets) })
+        let view = Arc::new(View::whole(network.layout().dim()));
+        Ok(Self { network: Arc::new(network), loss, weight_decay, inputs: Arc::new(inputs), targets: Arc::new(targets), view })
+    }
+
+    /// The same function of the coordinates of `view`.
+    #[must_use]
+    pub fn in_view(self, view: View) -> Self {
+        Self { view: Arc::new(view), ..self }
+    }
+
+    /// The coordinates in which it is seen; all parameters unless [another](Self::in_view) is given. Operators made by
+    /// [`backend::run`](crate::backend::run) are those of the coordinates, a backend's own ones those of all parameters.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// The network, whose parameters are θ.
@@ -95,7 +111,7 @@ impl Objective {
             Targets::Inputs => Targets::Inputs,
         };
         let inputs = Arc::new(self.inputs.rows(samples)?);
-        Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), ..*self })
+        Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), view: Arc::clone(&self.view), ..*self })
     }
 
     /// Number of parameters.

@@ -61,6 +61,7 @@ pub(super) fn parse_network(path: &Path, bytes: &[u8], options: &NetworkOptions)
         activations(dense.len(), options, &hints).map_err(|problem| Error::Input(format!("{}: {problem}", path.display())))?;
     let layers = dense.iter().zip(activations).map(|(layer, activation)| layer.read(path, activation)).collect::<Result<_>>()?;
     let network = Network::new(layers).map_err(|error| in_format(error.to_string()))?;
+    let network = network.named(dense.into_iter().map(|layer| layer.prefix).collect());
     Ok(Model { network, hints })
 }
 

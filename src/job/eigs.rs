@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::context::JobContext;
 use super::floor;
 use super::memory;
-use super::pairs::{certify, downloaded, mass, tensors};
+use super::pairs::{certify, downloaded, mass};
 use super::progress::Stage;
 use super::record::{Eigenvalue, Eigenvalues, Header, Meter, Stats};
 use crate::backend::{OperatorJob, ProductError, SpotCheck};
@@ -13,7 +13,6 @@ use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::Floor;
 use crate::krylov::{Block, EigenOptions, EigenSolution, MARGIN, Termination, VectorSpace as _, Wanted, eigenpairs, power_iteration};
-use crate::model::Layout;
 use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
 
@@ -161,8 +160,8 @@ pub fn eigs<A: CurvatureOperator>(
     let certificates = certify(operator, context, &found.pairs)?;
     let floor = floor::measured(operator.space(), plan.seed, product, Some(certificates.orthogonality))?;
     let resolution = floor.relative * found.scale;
-    let layout = Layout::new(context.subject.model.layers.iter().map(|layer| (layer.out, layer.r#in, layer.bias)));
-    let is_laid_out = layout.dim() == operator.space().dim();
+    let tensors = &context.subject.tensors;
+    let is_laid_out = tensors.last().is_some_and(|last| last.range.end == operator.space().dim());
     let mut listed = Vec::new();
     let mut rows = Vec::new();
     for (pair, &measured) in found.pairs.iter().zip(&certificates.residuals) {
@@ -171,7 +170,7 @@ pub fn eigs<A: CurvatureOperator>(
         eigenvalue.measured_residual = Some(measured);
         let reach = measured + resolution;
         eigenvalue.interval = Some([pair.ritz.value - reach, pair.ritz.value + reach]);
-        eigenvalue.mass = is_laid_out.then(|| mass(&layout, &vector));
+        eigenvalue.mass = is_laid_out.then(|| mass(tensors, &vector));
         listed.push(eigenvalue);
         rows.push(vector);
     }
@@ -188,7 +187,7 @@ pub fn eigs<A: CurvatureOperator>(
         header,
         options: EigsOptions { tol: Some(plan.tol), basis: Some(plan.capacity), max_steps: Some(plan.max_products), ..options.clone() },
         eigenvalues,
-        tensors: if is_laid_out { tensors(&layout) } else { Vec::new() },
+        tensors: if is_laid_out { tensors.iter().map(|tensor| tensor.name.clone()).collect() } else { Vec::new() },
         accuracy_reached: found.converged,
         miss_probability: found.miss_probability,
         orthogonality: certificates.orthogonality,

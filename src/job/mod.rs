@@ -37,7 +37,7 @@ pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
 pub use lanczos_run::SamplingOptions;
 pub use plan::{PlanReport, plan};
 pub use progress::{Progress, Silent, Stage};
-pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, ProbeRecord, Seconds, Stats};
+pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, Preconditioner, ProbeRecord, Seconds, Stats, ViewRecord};
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
 pub use validate::{

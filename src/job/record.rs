@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::context::JobContext;
 use super::progress::Stage;
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator};
+use crate::curvature::{BackendInfo, CurvatureOperator};
 use crate::error::{Error, Result};
 use crate::estimate::Quadrature;
 use crate::krylov::{Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
@@ -70,8 +70,38 @@ pub struct Header {
     pub loss: LossRecord,
     /// What computed.
     pub backend: BackendInfo,
-    /// Which operator.
-    pub operator: Curvature,
+    /// Which operator: its name.
+    pub operator: &'static str,
+    /// The coordinates, where they are not all parameters as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewRecord>,
+}
+
+/// `view`: the coordinates that an operator was examined in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ViewRecord {
+    /// The chosen tensors.
+    pub tensors: Vec<String>,
+    /// How many parameters they have; everything in the result is of these alone, vectors and the gradient's norm as well.
+    pub parameters: usize,
+    /// What their units are made of, where they have units of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preconditioner: Option<Preconditioner>,
+}
+
+/// `view.preconditioner`: P of P^(-1/2) A P^(-1/2).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Preconditioner {
+    /// `adam`: P = diag(√v̂ + ε) with v̂ = v / (1 − β₂^t).
+    pub kind: &'static str,
+    /// Where v came from.
+    pub source: String,
+    /// β₂.
+    pub beta2: f64,
+    /// t; none where v is taken for v̂.
+    pub step: Option<u64>,
+    /// ε.
+    pub eps: f64,
 }
 
 impl Header {
@@ -88,8 +118,14 @@ impl Header {
             data: subject.data.clone(),
             loss: LossRecord { kind: subject.loss.to_string(), value, gradient_norm, weight_decay: subject.weight_decay },
             backend: operator.info(),
-            operator: subject.curvature,
+            operator: subject.operator(),
+            view: subject.view.clone(),
         })
+    }
+
+    /// n, the dimension of the operator.
+    pub fn dim(&self) -> usize {
+        self.view.as_ref().map_or(self.model.parameters, |view| view.parameters)
     }
 }
 

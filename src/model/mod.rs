@@ -4,8 +4,10 @@ mod activation;
 mod layout;
 mod loss;
 mod network;
+mod tensor;
 
 pub use activation::{Activation, Jet};
 pub use layout::{LayerRange, Layout};
 pub use loss::{Loss, Targets};
 pub use network::{Layer, Network};
+pub use tensor::Tensor;

@@ -44,8 +44,8 @@ fn mass(out: &mut dyn Write, report: &EigsReport) -> io::Result<()> {
     if columns == 0 {
         return Ok(());
     }
-    let heads: String = report.tensors.iter().take(columns).map(|name| format!("{:>WIDTH$}", name.replace("layer ", ""))).collect();
-    parts::line(out, "mass in layer", &heads)?;
+    let heads: String = report.tensors.iter().take(columns).map(|name| format!("{:>WIDTH$}", shortened(name, WIDTH - 1))).collect();
+    parts::line(out, "mass in", &heads)?;
     for (title, values) in [("largest", &report.eigenvalues.largest), ("smallest", &report.eigenvalues.smallest)] {
         for (rank, mass) in values.iter().enumerate().filter_map(|(rank, value)| value.mass.as_ref().map(|mass| (rank, mass))) {
             let cells: String = mass.iter().take(columns).map(|share| format!("{:>1$.1}%", 100.0 * share, WIDTH - 1)).collect();
@@ -53,4 +53,10 @@ fn mass(out: &mut dyn Write, report: &EigsReport) -> io::Result<()> {
         }
     }
     writeln!(out)
+}
+
+/// The end of a name that is longer than `width`: what tells it from others.
+fn shortened(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    name.chars().skip(count.saturating_sub(width)).collect()
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::estimate::{Bounded, Density, Estimate, Floor};
-use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Stats};
+use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Preconditioner, Stats, ViewRecord};
 use crate::numeric::Precision;
 use crate::report::histogram;
 use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
@@ -13,7 +13,7 @@ pub(super) const LABEL: usize = 18;
 
 /// What was examined, under which loss, by what.
 pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
-    let Header { model, data, loss, backend, operator, .. } = header;
+    let Header { model, data, loss, backend, operator, view, .. } = header;
     line(out, "model", &format!("{}, {} parameters", layers(&model.layers), count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
     let decay = if loss.weight_decay == 0.0 { String::new() } else { format!(", weight decay {}", loss.weight_decay) };
@@ -25,7 +25,14 @@ pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
         device.push(format!("{} {}", backend.threads, if backend.threads == 1 { "thread" } else { "threads" }));
     }
     line(out, "backend", &device.join(", "))?;
-    line(out, "operator", &operator.to_string())?;
+    line(out, "operator", operator)?;
+    if let Some(ViewRecord { tensors, parameters, preconditioner }) = view {
+        line(out, "of", &format!("{} parameters: {}", count(*parameters), tensors.join(", ")))?;
+        if let Some(Preconditioner { source, beta2, step, eps, .. }) = preconditioner {
+            let corrected = step.map_or_else(|| "not bias-corrected".to_owned(), |step| format!("step {step}"));
+            line(out, "preconditioner", &format!("adam, {source}, beta2 {beta2}, eps {eps:e}, {corrected}"))?;
+        }
+    }
     writeln!(out)
 }
 

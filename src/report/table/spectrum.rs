@@ -23,7 +23,7 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
     functionals(out, report)?;
     diagnostics(out, &report.diagnostics)?;
     writeln!(out)?;
-    parts::density(out, &report.density, report.header.model.parameters)?;
+    parts::density(out, &report.density, report.header.dim())?;
     parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
@@ -94,7 +94,7 @@ fn diagnostics(out: &mut dyn Write, diagnostics: &Diagnostics) -> io::Result<()>
 /// Whatever the writer meets.
 pub fn density(out: &mut dyn Write, report: &DensityReport) -> io::Result<()> {
     parts::header(out, &report.header)?;
-    parts::density(out, &report.density, report.header.model.parameters)?;
+    parts::density(out, &report.density, report.header.dim())?;
     parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
