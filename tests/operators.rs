@@ -7,7 +7,7 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 
-use common::{Case, OPERATORS, assert_close, assert_same_operator, cases, loss_and_gradient, product, relative_error};
+use common::{Case, OPERATORS, assert_close, assert_same_operator, assert_same_view, cases, loss_and_gradient, product, relative_error};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, Draws, Mode, Objective, Schedule};
@@ -76,6 +76,26 @@ fn cpu_agrees_with_the_reference_on_every_operator() {
             assert_same_operator(&case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
         }
     }
+}
+
+#[test]
+fn every_operator_can_be_seen_in_part_and_in_other_units() {
+    for case in cases().iter().step_by(2) {
+        let objective = case.objective();
+        for curvature in OPERATORS {
+            assert_same_view(case, curvature, &reference(&objective, curvature));
+            assert_same_view(case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
+            assert_same_view(case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
+        }
+    }
+}
+
+/// The twin of the comparison: another operator is seen in a view as well.
+#[test]
+#[should_panic(expected = "residual in a view: column 0 of 1")]
+fn a_wrong_operator_is_noticed_in_a_view() {
+    let case = Case::default();
+    assert_same_view(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
 }
 
 /// The twin of the comparison: another operator is seen.

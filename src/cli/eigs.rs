@@ -14,7 +14,7 @@ use super::reporter::Reporter;
 use super::values;
 use super::vectors::{NamedArray, load_vectors, write_npz};
 use crate::backend;
-use crate::job::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, JobContext};
+use crate::job::{self, Eigenvectors, EigsJob, EigsMethod, EigsOptions, Grouping, JobContext};
 use crate::numeric::Precision;
 use crate::report::table;
 
@@ -55,6 +55,17 @@ pub(super) struct EigsArgs {
     vectors: Option<PathBuf>,
     #[command(flatten)]
     seed: SeedArgs,
+    /// Also examines each diagonal block by itself: tensor for one a tensor, layer for one a layer
+    #[arg(
+        long,
+        value_name = "GROUPING",
+        value_parser = values::grouping,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "tensor",
+        help_heading = "Method"
+    )]
+    per_layer: Option<Grouping>,
     #[command(flatten)]
     problem: ProblemArgs,
     #[command(flatten)]
@@ -89,7 +100,10 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options, start: &start };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let result = match args.per_layer {
+        None => backend::run(&problem.objective, problem.curvature, &device, job)?,
+        Some(grouping) => job::eigs_with_blocks(&problem.objective, &device, &context, (&options, &start), grouping)?,
+    };
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_vectors(&file, eigenvectors, result.header.backend.precision)?;

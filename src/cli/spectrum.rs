@@ -11,7 +11,7 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::values;
 use crate::backend;
-use crate::job::{JobContext, SpectrumJob, SpectrumOptions};
+use crate::job::{self, Grouping, JobContext, SpectrumJob, SpectrumOptions};
 use crate::report::{csv, table};
 
 /// The spectrum: extreme eigenvalues, trace, density, negative share, largest stable step
@@ -37,6 +37,17 @@ pub(super) struct SpectrumArgs {
     lanczos: LanczosArgs,
     #[command(flatten)]
     density: DensityArgs,
+    /// Also examines each diagonal block by itself: tensor for one a tensor, layer for one a layer
+    #[arg(
+        long,
+        value_name = "GROUPING",
+        value_parser = values::grouping,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "tensor",
+        help_heading = "Method"
+    )]
+    per_layer: Option<Grouping>,
     #[command(flatten)]
     problem: ProblemArgs,
     #[command(flatten)]
@@ -63,8 +74,10 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
-    let job = SpectrumJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let result = match args.per_layer {
+        None => backend::run(&problem.objective, problem.curvature, &device, SpectrumJob { context: &context, options: &options })?,
+        Some(grouping) => job::spectrum_with_blocks(&problem.objective, &device, &context, &options, grouping)?,
+    };
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;

@@ -198,7 +198,12 @@ impl<'a, A: CurvatureOperator> Viewed<'a, A> {
 
 impl<A: CurvatureOperator> Part<A> {
     /// Calls `multiply` with x put among all parameters, and takes what it makes of that.
-    fn around(&self, whole: &A::Space, (x, y): (&Block<A>, &mut Block<A>), multiply: impl FnOnce(&Block<A>, &mut Block<A>) -> Result<()>) -> Result<()> {
+    fn around(
+        &self,
+        whole: &A::Space,
+        (x, y): (&Block<A>, &mut Block<A>),
+        multiply: impl FnOnce(&Block<A>, &mut Block<A>) -> Result<()>,
+    ) -> Result<()> {
         let columns = self.space.columns(x);
         let mut held = self.scratch.borrow_mut();
         if held.as_ref().is_none_or(|scratch| scratch.columns != columns) {
@@ -301,7 +306,8 @@ mod tests {
     use super::*;
 
     fn tensors() -> Vec<Tensor> {
-        let tensor = |(name, range, layer): (&str, Range<usize>, usize)| Tensor { name: name.into(), range, layer };
+        let tensor =
+            |(name, range, layer): (&str, Range<usize>, usize)| Tensor { name: name.into(), shape: vec![range.len()], range, layer };
         [("0.weight", 0..6, 0), ("0.bias", 6..8, 0), ("2.weight", 8..10, 1), ("10.bias", 10..11, 2)].map(tensor).into()
     }
 

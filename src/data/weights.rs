@@ -14,6 +14,7 @@ use super::array::Values;
 use super::chain::{chains, natural_order, unique_chain};
 use super::file::quoted;
 use super::hints::ModelHints;
+use super::moments::is_optimizer_state;
 use super::safetensors::{metadata, parse, to_array};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Layer, Network};
@@ -77,6 +78,7 @@ struct Dense<'a> {
 /// The layers that the tensors make up, in the natural order of their names.
 fn dense_layers<'a>(tensors: &SafeTensors<'a>) -> Result<Vec<Dense<'a>>, String> {
     let mut named = tensors.tensors();
+    named.retain(|(name, _)| !is_optimizer_state(name));
     named.sort_by(|(a, _), (b, _)| natural_order(a, b));
     let (mut weights, mut biases) = (Vec::new(), BTreeMap::new());
     for (name, tensor) in named {

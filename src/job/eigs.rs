@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::blocks::BlockRecord;
 use super::context::JobContext;
 use super::floor;
 use super::memory;
@@ -105,6 +106,9 @@ pub struct EigsReport {
     pub miss_probability: Option<f64>,
     /// max|YᵀY − I| of the unit vectors Y: far below 1, no eigenvalue is listed twice.
     pub orthogonality: f64,
+    /// The diagonal blocks, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlockRecord>,
     /// What rounding leaves uncertain, relative to the largest magnitude; residuals and intervals are widened by it.
     pub floor: Floor,
     /// Products of the iteration.
@@ -191,6 +195,7 @@ pub fn eigs<A: CurvatureOperator>(
         accuracy_reached: found.converged,
         miss_probability: found.miss_probability,
         orthogonality: certificates.orthogonality,
+        blocks: Vec::new(),
         floor,
         steps,
         products: EigsProducts {

@@ -8,6 +8,7 @@
 //! (`accuracy_reached`, `converged`, `warnings`).
 
 mod bench;
+mod blocks;
 mod calibrate;
 mod context;
 mod density;
@@ -28,6 +29,7 @@ mod trace;
 mod validate;
 
 pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, Swept, bench, bench_columns, bench_workload};
+pub use blocks::{BlockRecord, Grouping, eigs_with_blocks, spectrum_with_blocks};
 pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};
 pub use context::{JobContext, Subject};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
@@ -37,7 +39,10 @@ pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
 pub use lanczos_run::SamplingOptions;
 pub use plan::{PlanReport, plan};
 pub use progress::{Progress, Silent, Stage};
-pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, Preconditioner, ProbeRecord, Seconds, Stats, ViewRecord};
+pub use record::{
+    DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, Preconditioner, ProbeRecord, Seconds, Stats,
+    ViewRecord,
+};
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
 pub use validate::{

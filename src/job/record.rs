@@ -96,12 +96,22 @@ pub struct Preconditioner {
     pub kind: &'static str,
     /// Where v came from.
     pub source: String,
+    /// β₁; it only matters to the largest stable step.
+    pub beta1: f64,
     /// β₂.
     pub beta2: f64,
     /// t; none where v is taken for v̂.
     pub step: Option<u64>,
     /// ε.
     pub eps: f64,
+}
+
+impl Preconditioner {
+    /// By how much momentum, an average with β₁ of the gradients, raises the largest stable step: λmax(P⁻¹H) may be up to
+    /// (2 + 2β₁)/((1 − β₁)η) (Cohen et al. 2022, "Adaptive gradient methods at the edge of stability"), 38/η for β₁ = 0.9.
+    pub(super) fn momentum_factor(&self) -> f64 {
+        (1.0 + self.beta1) / (1.0 - self.beta1)
+    }
 }
 
 impl Header {
@@ -220,6 +230,18 @@ pub struct Stats {
     pub readbacks: u64,
     /// Wall-clock times.
     pub seconds: Seconds,
+}
+
+impl Stats {
+    /// Adds what a later part of the same job took.
+    pub(super) fn add(&mut self, later: &Self) {
+        let sum = |x: Option<f64>, y: Option<f64>| x.zip(y).map(|(x, y)| x + y);
+        self.hvps += later.hvps;
+        self.readbacks += later.readbacks;
+        self.seconds.total = self.seconds.total.max(later.seconds.total);
+        self.seconds.hvp = sum(self.seconds.hvp, later.seconds.hvp);
+        self.seconds.orthogonalization = sum(self.seconds.orthogonalization, later.seconds.orthogonalization);
+    }
 }
 
 /// `stats.seconds`. Parts are null where a device works asynchronously and has no clock of its own, since the host cannot tell them apart.

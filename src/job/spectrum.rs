@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::blocks::BlockRecord;
 use super::context::JobContext;
 use super::diagnostics::{Diagnostics, check_damping, gradient_curvature, relative_sharpness};
 use super::lanczos_run::{Sampled, SamplingOptions, SamplingPlan, extremes_of, records, sample};
@@ -72,6 +73,9 @@ pub struct SpectrumReport {
     pub negative_share: NegativeShare,
     /// 2/λmax; null where λmax ≤ 0.
     pub max_stable_learning_rate: Option<LearningRate>,
+    /// The largest stable step of the preconditioned optimizer with its momentum, (1 + β₁)/(1 − β₁) times as much; where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_stable_learning_rate: Option<LearningRate>,
     /// Sums of functions over all eigenvalues.
     pub functionals: Functionals,
     /// With a damping.
@@ -79,6 +83,9 @@ pub struct SpectrumReport {
     pub damped: Option<Damped>,
     /// What it says about training.
     pub diagnostics: Diagnostics,
+    /// The diagonal blocks, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlockRecord>,
     /// What rounding leaves uncertain, relative to the largest magnitude; all bars are widened by it.
     pub floor: Floor,
     /// What it took.
@@ -125,7 +132,10 @@ pub fn spectrum<A: CurvatureOperator>(
     let sharpness = ends.largest.first().map(widened);
     let norm =
         ends.largest.first().into_iter().chain(ends.smallest.first()).map(widened).max_by(|x, y| x.value.abs().total_cmp(&y.value.abs()));
+    let rate = max_stable_learning_rate(sharpness, measure.resolution());
+    let preconditioner = header.view.as_ref().and_then(|view| view.preconditioner.as_ref());
     Ok(SpectrumReport {
+        adam_stable_learning_rate: preconditioner.and_then(|preconditioner| Some(rate?.times(preconditioner.momentum_factor()))),
         header,
         options: options.clone(),
         eigenvalues,
@@ -133,10 +143,11 @@ pub fn spectrum<A: CurvatureOperator>(
         frobenius_squared: frobenius_squared(&measure),
         density: estimate::density(&measure, &options.density)?,
         negative_share: diagnostics.saddle_index.negative_share,
-        max_stable_learning_rate: max_stable_learning_rate(sharpness, measure.resolution()),
+        max_stable_learning_rate: rate,
         functionals: functionals(&measure, norm.map_or((0.0, 0.0), |ritz| (ritz.value.abs(), ritz.residual))),
         damped: options.damping.map(|damping| damped(&measure, damping)).transpose()?,
         diagnostics,
+        blocks: Vec::new(),
         floor: measure.floor(),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),

@@ -52,7 +52,7 @@ pub(super) fn context() -> JobContext<'static> {
         weight_decay: 0.0,
         curvature: Curvature::Hessian,
         parameters: Vec::new(),
-        tensors: vec![Tensor { name: "0.weight".into(), range: 0..6, layer: 0 }],
+        tensors: vec![Tensor { name: "0.weight".into(), shape: vec![2, 3], range: 0..6, layer: 0 }],
         view: None,
     };
     JobContext::new(subject, &Silent)

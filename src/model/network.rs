@@ -89,8 +89,15 @@ impl Network {
     pub fn tensors(&self) -> Vec<Tensor> {
         let layout = self.layout();
         let of_layer = |(layer, (range, prefix)): (usize, (&LayerRange, &String))| {
-            let tensor = |kind: &str, range: &Range<usize>| Tensor { name: format!("{prefix}{kind}"), range: range.clone(), layer };
-            [Some(tensor("weight", &range.weight)), range.bias.as_ref().map(|bias| tensor("bias", bias))]
+            let Layer { inputs, outputs, .. } = self.layers[layer];
+            let tensor = |kind: &str, shape: &[usize], range: &Range<usize>| Tensor {
+                name: format!("{prefix}{kind}"),
+                shape: shape.to_vec(),
+                range: range.clone(),
+                layer,
+            };
+            let bias = range.bias.as_ref().map(|bias| tensor("bias", &[outputs], bias));
+            [Some(tensor("weight", &[outputs, inputs], &range.weight)), bias]
         };
         layout.layers().iter().zip(&self.prefixes).enumerate().flat_map(of_layer).flatten().collect()
     }

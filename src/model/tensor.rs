@@ -7,6 +7,8 @@ use std::ops::Range;
 pub struct Tensor {
     /// Its name in the model file, such as `0.weight`.
     pub name: String,
+    /// Its extents.
+    pub shape: Vec<usize>,
     /// Its elements in the vector of all parameters.
     pub range: Range<usize>,
     /// The layer that it belongs to, counted from 0.

@@ -9,3 +9,4 @@ mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;
 mod program;
+mod views;

@@ -279,9 +279,8 @@ mod tests {
             let (whole, part) = (Shards::new(&network, preferred, 1 << 20).unwrap(), Shards::plain(expected.len(), 192));
             let names: Vec<usize> = (0..whole.dim()).collect();
             #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
-            let [mut found, parts] = [(&part, &vec![0; expected.len()]), (&whole, &names)].map(|(shards, values)| {
-                shards.iter().map(|shard| shard.take(values, |x| x as f32)).collect::<Vec<_>>()
-            });
+            let [mut found, parts] = [(&part, &vec![0; expected.len()]), (&whole, &names)]
+                .map(|(shards, values)| shards.iter().map(|shard| shard.take(values, |x| x as f32)).collect::<Vec<_>>());
             for Shared { at, part, len } in whole.shared_with(&part, &ranges) {
                 found[part.0][part.1..part.1 + len].copy_from_slice(&parts[at.0][at.1..at.1 + len]);
             }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::estimate::{Bounded, Density, Estimate, Floor};
-use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Preconditioner, Stats, ViewRecord};
+use crate::job::{BlockRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, Preconditioner, Stats, ViewRecord};
 use crate::numeric::Precision;
 use crate::report::histogram;
 use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
@@ -75,6 +75,35 @@ pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues, precis
         writeln!(out, "{:<LABEL$}* not converged", "")?;
     }
     Ok(())
+}
+
+/// A line for each diagonal block.
+pub(super) fn blocks(out: &mut dyn Write, blocks: &[BlockRecord], precision: Precision) -> io::Result<()> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{:<LABEL$}{:>10}  {:<20}{:<20}trace", "block", "parameters", "largest", "smallest")?;
+    for BlockRecord { name, parameters, eigenvalues, trace, .. } in blocks {
+        let ends = || eigenvalues.largest.iter().chain(&eigenvalues.smallest);
+        let rounding = precision.epsilon() * ends().fold(0.0, |scale: f64, value| scale.max(value.value.abs()));
+        let first = |values: &[Eigenvalue]| values.first().map_or_else(|| "-".to_owned(), |value| eigenvalue(value, rounding));
+        let trace = trace.as_ref().map_or_else(String::new, |trace| match trace.std_error {
+            Some(error) => with_bar(trace.mean, error),
+            None => plain(trace.mean),
+        });
+        let cells = [first(&eigenvalues.largest), first(&eigenvalues.smallest)].map(|cell| format!("{cell:<20}")).concat();
+        writeln!(out, "{}", format!("{:<LABEL$}{:>10}  {cells}{trace}", shortened(name, LABEL - 1), count(*parameters)).trim_end())?;
+    }
+    if blocks.iter().any(|block| block.eigenvalues.unconverged() > 0) {
+        writeln!(out, "{:<LABEL$}* not converged", "")?;
+    }
+    writeln!(out)
+}
+
+/// The end of a name that is longer than `width`: what tells it from others.
+pub(super) fn shortened(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    name.chars().skip(count.saturating_sub(width)).collect()
 }
 
 /// The value to its bar's digits; a star where it is not converged.

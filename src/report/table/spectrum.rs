@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::parts;
-use crate::estimate::{Count, Damped, Functionals, OutlierSplit, TailFit};
+use crate::estimate::{Count, Damped, Functionals, LearningRate, OutlierSplit, TailFit};
 use crate::job::{DensityReport, Diagnostics, GradientCurvature, RelativeSharpness, SpectrumReport};
+use crate::numeric::Precision;
 use crate::report::number::{count, magnitude, plain, rounded, with_bar};
 
 /// Writes the table of `hesper spectrum`.
@@ -20,9 +21,13 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
     let share = &report.negative_share;
     parts::line(out, "negative share", &parts::share(share.mean, share.lower, share.upper))?;
     parts::line(out, "stable step 2/max", &stable_step(report))?;
+    if let Some(rate) = &report.adam_stable_learning_rate {
+        parts::line(out, "stable Adam step", &learning_rate(rate, report.header.backend.precision))?;
+    }
     functionals(out, report)?;
     diagnostics(out, &report.diagnostics)?;
     writeln!(out)?;
+    parts::blocks(out, &report.blocks, report.header.backend.precision)?;
     parts::density(out, &report.density, report.header.dim())?;
     parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
@@ -31,12 +36,14 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
 
 /// The largest stable learning rate of plain gradient descent, with its bounds.
 fn stable_step(report: &SpectrumReport) -> String {
-    let Some(rate) = &report.max_stable_learning_rate else {
-        return "any: no positive eigenvalue was found".into();
-    };
+    let any = || "any: no positive eigenvalue was found".into();
+    report.max_stable_learning_rate.map_or_else(any, |rate| learning_rate(&rate, report.header.backend.precision))
+}
+
+fn learning_rate(rate: &LearningRate, precision: Precision) -> String {
     match rate.upper {
         Some(upper) => {
-            let bar = (upper - rate.lower).max(report.header.backend.precision.epsilon() * rate.value);
+            let bar = (upper - rate.lower).max(precision.epsilon() * rate.value);
             format!("{} (between {} and {})", rounded(rate.value, bar), rounded(rate.lower, bar), rounded(upper, bar))
         }
         None => format!("{} (no upper bound: the largest eigenvalue may be zero)", with_bar(rate.value, rate.value - rate.lower)),
