@@ -35,7 +35,7 @@ fn sample_gradients(case: &Case) -> Vec<Vec<f64>> {
 
 /// The objective of one of its samples.
 fn only(objective: &Objective, sample: usize) -> Objective {
-    objective.samples_only(sample..sample + 1).unwrap()
+    objective.select(&[sample]).unwrap()
 }
 
 #[test]

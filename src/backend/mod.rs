@@ -173,7 +173,7 @@ impl SpotCheck<'_> {
         if samples == 0 {
             return Ok(None);
         }
-        let (subset, curvature) = (self.objective.samples_only(0..samples)?, self.curvature);
+        let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
         let reference = || Reference::new(&subset, curvature);
         let (relative, magnitude) = match self.choice {
             Choice::CpuF32 => self.worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,

@@ -36,6 +36,9 @@ pub(super) struct ProblemArgs {
     /// Takes the first N samples only
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) samples: Option<usize>,
+    /// Takes the samples of class K only, of those
+    #[arg(long, value_name = "K")]
+    pub(super) class: Option<u32>,
     /// Takes the inputs as targets: an autoencoder
     #[arg(long, value_enum, value_name = "x")]
     pub(super) target: Option<Target>,

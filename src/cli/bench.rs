@@ -98,8 +98,8 @@ fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
 
 fn synthetic(args: &BenchArgs) -> Result<Synthetic> {
     let problem = &args.problem;
-    if problem.target.is_some() || problem.x_scale.is_some() {
-        bail!("--target and --x-scale describe data of your own: give --model and --data as well");
+    if problem.target.is_some() || problem.x_scale.is_some() || problem.class.is_some() {
+        bail!("--target, --class and --x-scale describe data of your own: give --model and --data as well");
     }
     if !problem.params.is_empty() || problem.operator == Operator::Adam || problem.adam.second_moments.is_some() {
         bail!("--params and Adam's preconditioner are of a network of your own: give --model and --data as well");

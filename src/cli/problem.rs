@@ -32,9 +32,14 @@ impl Problem {
             None => data::digits_network()?,
         };
         let dataset = data::load_dataset(&args.data_options(), &model.network)?;
-        let source = dataset.source().to_owned();
+        let mut source = dataset.source().to_owned();
         let loss = dataset.choose_loss(args.loss, &model.hints, &model.network)?;
         let mut objective = dataset.into_objective(model.network, loss, args.weight_decay)?;
+        if let Some(class) = args.class {
+            let samples = objective.samples_of_class(class).context(source.clone())?;
+            objective = objective.select(&samples)?;
+            source = format!("{source}, class {class}");
+        }
         if !args.params.is_empty() {
             let view = View::matching(&objective.network().tensors(), &args.params).context("--params")?;
             objective = objective.in_view(view);

@@ -11,7 +11,7 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::values;
 use crate::backend;
-use crate::job::{self, Grouping, JobContext, SpectrumJob, SpectrumOptions};
+use crate::job::{self, BatchOptions, Grouping, JobContext, SpectrumJob, SpectrumOptions};
 use crate::report::{csv, table};
 
 /// The spectrum: extreme eigenvalues, trace, density, negative share, largest stable step
@@ -33,6 +33,15 @@ pub(super) struct SpectrumArgs {
     /// γ of log det(A + γI) and the effective dimension; for operators that are positive semidefinite, such as ggn
     #[arg(long, value_name = "G", value_parser = values::positive, help_heading = "Method")]
     damping: Option<f64>,
+    /// Also examines random mini-batches of B samples each
+    #[arg(long, value_name = "B", value_parser = values::count, help_heading = "Method")]
+    batch_size: Option<usize>,
+    /// How many mini-batches
+    #[arg(long, value_name = "M", value_parser = values::count, default_value_t = 10, requires = "batch_size", help_heading = "Method")]
+    batches: usize,
+    /// Of the samples drawn for the mini-batches
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "batch_size", help_heading = "Method")]
+    batch_seed: u64,
     #[command(flatten)]
     lanczos: LanczosArgs,
     #[command(flatten)]
@@ -74,10 +83,14 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
-    let result = match args.per_layer {
+    let mut result = match args.per_layer {
         None => backend::run(&problem.objective, problem.curvature, &device, SpectrumJob { context: &context, options: &options })?,
         Some(grouping) => job::spectrum_with_blocks(&problem.objective, &device, &context, &options, grouping)?,
     };
+    if let Some(size) = args.batch_size {
+        let batches = BatchOptions { size, count: args.batches, seed: args.batch_seed };
+        job::add_batches(&mut result, &problem.objective, &device, &context, &options, batches)?;
+    }
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;

@@ -6,7 +6,6 @@ mod packed;
 mod plan;
 mod view;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -96,22 +95,43 @@ impl Objective {
         self.inputs.samples()
     }
 
-    /// The same objective on some of the samples: its mean is over those alone.
+    /// The same objective on some of the samples, in the order given: its mean is over those alone.
     ///
     /// # Errors
-    /// [`Error::Input`] where `samples` is empty or beyond N.
-    pub fn samples_only(&self, samples: Range<usize>) -> Result<Self> {
-        if samples.is_empty() || samples.end > self.samples() {
-            return Err(Error::Input(format!("samples {samples:?} of {}: at least one that is there is needed", self.samples())));
+    /// [`Error::Input`] where `samples` is empty or one is beyond N.
+    pub fn select(&self, samples: &[usize]) -> Result<Self> {
+        if samples.is_empty() || samples.iter().any(|&sample| sample >= self.samples()) {
+            let most = samples.iter().max().map_or_else(|| "none".to_owned(), |most| format!("up to number {most}"));
+            return Err(Error::Input(format!("samples {most} of {}: at least one that is there is needed", self.samples())));
         }
         let outputs = self.network.outputs();
         let targets = match &*self.targets {
-            Targets::Classes(classes) => Targets::Classes(classes[samples.clone()].to_vec()),
-            Targets::Values(values) => Targets::Values(values[samples.start * outputs..samples.end * outputs].to_vec()),
+            Targets::Classes(classes) => Targets::Classes(samples.iter().map(|&sample| classes[sample]).collect()),
+            Targets::Values(values) => {
+                Targets::Values(samples.iter().flat_map(|sample| &values[sample * outputs..(sample + 1) * outputs]).copied().collect())
+            }
             Targets::Inputs => Targets::Inputs,
         };
-        let inputs = Arc::new(self.inputs.rows(samples)?);
+        let inputs = Arc::new(self.inputs.select(samples)?);
         Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), view: Arc::clone(&self.view), ..*self })
+    }
+
+    /// The numbers of the samples of class `class`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the targets are no classes or none is this one.
+    pub fn samples_of_class(&self, class: u32) -> Result<Vec<usize>> {
+        let Targets::Classes(classes) = &*self.targets else {
+            return Err(Error::Input(format!("class {class}: the targets of {} are no classes", self.loss)));
+        };
+        let samples: Vec<usize> = (0..classes.len()).filter(|&sample| classes[sample] == class).collect();
+        if samples.is_empty() {
+            return Err(Error::Input(format!(
+                "no sample is of class {class}: the classes of the network are 0 to {}",
+                self.network.outputs() - 1
+            )));
+        }
+        Ok(samples)
     }
 
     /// Number of parameters.

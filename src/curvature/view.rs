@@ -133,6 +133,15 @@ impl View {
         seen
     }
 
+    /// S P g: a gradient by all parameters as one by the coordinates.
+    pub fn gradient(&self, all: &[f64]) -> Vec<f64> {
+        let mut chosen: Vec<f64> = self.ranges.iter().flat_map(|range| &all[range.clone()]).copied().collect();
+        if let Some(scale) = &self.scale {
+            chosen.iter_mut().zip(scale).for_each(|(g, unit)| *g *= unit);
+        }
+        chosen
+    }
+
     /// u of the parameters `theta` for θ⁰ = 0.
     pub fn coordinates(&self, theta: &[f64]) -> Vec<f64> {
         let mut chosen: Vec<f64> = self.ranges.iter().flat_map(|range| &theta[range.clone()]).copied().collect();

@@ -79,9 +79,8 @@ impl Block {
     /// The surroundings of its job.
     fn context<'a>(&self, objective: &Objective, whole: &JobContext<'a>) -> JobContext<'a> {
         let subject = &whole.subject;
-        let preconditioner = subject.view.as_ref().and_then(|view| view.preconditioner.clone());
         let own = Subject::new(&objective.clone().in_view(self.view.clone()), subject.curvature, subject.data.source.as_str());
-        JobContext { subject: own.preconditioned(preconditioner), progress: whole.progress, started: whole.started }
+        JobContext { subject: own.preconditioned_as(subject), progress: whole.progress, started: whole.started }
     }
 
     fn record(self, header: &Header, eigenvalues: Eigenvalues, accuracy_reached: bool, stats: &Stats) -> BlockRecord {

@@ -64,6 +64,12 @@ impl Subject {
         self
     }
 
+    /// The same with the preconditioner of `other`, a subject in the same units.
+    #[must_use]
+    pub(super) fn preconditioned_as(self, other: &Self) -> Self {
+        self.preconditioned(other.view.as_ref().and_then(|view| view.preconditioner.clone()))
+    }
+
     /// The operator's name: `adam` is the Hessian with an optimizer's preconditioner around it.
     pub fn operator(&self) -> &'static str {
         match (self.curvature, self.view.as_ref().and_then(|view| view.preconditioner.as_ref())) {

@@ -7,6 +7,7 @@
 //! What could not be computed is an error; what was computed less accurately than asked says so in the report
 //! (`accuracy_reached`, `converged`, `warnings`).
 
+mod batches;
 mod bench;
 mod blocks;
 mod calibrate;
@@ -28,6 +29,7 @@ mod test_support;
 mod trace;
 mod validate;
 
+pub use batches::{BatchOptions, BatchRecord, BatchSummary, Spread, add_batches};
 pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, Swept, bench, bench_columns, bench_workload};
 pub use blocks::{BlockRecord, Grouping, eigs_with_blocks, spectrum_with_blocks};
 pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::batches::{BatchRecord, BatchSummary};
 use super::blocks::BlockRecord;
 use super::context::JobContext;
 use super::diagnostics::{Diagnostics, check_damping, gradient_curvature, relative_sharpness};
@@ -86,6 +87,12 @@ pub struct SpectrumReport {
     /// The diagonal blocks, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<BlockRecord>,
+    /// Mini-batches, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<BatchRecord>,
+    /// What the batches tell together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_summary: Option<BatchSummary>,
     /// What rounding leaves uncertain, relative to the largest magnitude; all bars are widened by it.
     pub floor: Floor,
     /// What it took.
@@ -148,6 +155,8 @@ pub fn spectrum<A: CurvatureOperator>(
         damped: options.damping.map(|damping| damped(&measure, damping)).transpose()?,
         diagnostics,
         blocks: Vec::new(),
+        batches: Vec::new(),
+        batch_summary: None,
         floor: measure.floor(),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),

@@ -149,7 +149,8 @@ fn extreme_eigenvalues_are_those_of_the_dense_matrix() {
     }
 }
 
-/// Each tensor's block in one job, to 10⁻⁴; what is zero but for rounding, to the rounding of the block's largest eigenvalue.
+/// Each tensor's block in one job, to 10⁻⁴; at the edge of a cluster, such as the zeros of units that are never on, to the four tolerances
+/// of the block's largest eigenvalue within which none is promised to be found.
 fn check_blocks(name: &str, more: &[&str], device: &Device) {
     let exact = reference(name)["hessian"]["block_diagonal_extremes_per_tensor"].clone();
     let flags = flags(name, more, device);
@@ -168,7 +169,8 @@ fn check_blocks(name: &str, more: &[&str], device: &Device) {
         let scale = exact["max"].as_f64().unwrap().abs().max(exact["min"].as_f64().unwrap().abs());
         for (end, value) in [("largest", "max"), ("smallest", "min")] {
             let (found, expected) = (block["eigenvalues"][end][0]["value"].as_f64().unwrap(), exact[value].as_f64().unwrap());
-            let (error, tolerance) = ((found - expected).abs(), (1e-4 * expected.abs()).max(device.eigenvalue * scale));
+            let (error, tolerance) =
+                ((found - expected).abs(), (1e-4 * expected.abs()).max(4.0 * device.tol.parse::<f64>().unwrap() * scale));
             assert!(error <= tolerance, "{name} {:?}: {end} of {}: {found} for {expected}: {error:e}", device.flags, block["name"]);
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::parts;
 use crate::estimate::{Count, Damped, Functionals, LearningRate, OutlierSplit, TailFit};
-use crate::job::{DensityReport, Diagnostics, GradientCurvature, RelativeSharpness, SpectrumReport};
+use crate::job::{BatchSummary, DensityReport, Diagnostics, Eigenvalue, GradientCurvature, RelativeSharpness, SpectrumReport, Spread};
 use crate::numeric::Precision;
 use crate::report::number::{count, magnitude, plain, rounded, with_bar};
 
@@ -28,10 +28,33 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
     diagnostics(out, &report.diagnostics)?;
     writeln!(out)?;
     parts::blocks(out, &report.blocks, report.header.backend.precision)?;
+    if let Some(summary) = &report.batch_summary {
+        batches(out, summary, report)?;
+    }
     parts::density(out, &report.density, report.header.dim())?;
     parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
+}
+
+/// Mean and spread over the mini-batches, beside the whole.
+fn batches(out: &mut dyn Write, summary: &BatchSummary, report: &SpectrumReport) -> io::Result<()> {
+    let BatchSummary { options, largest, smallest, trace, gradient_norm } = summary;
+    writeln!(out, "{} batches of {} samples", count(options.count), count(options.size))?;
+    writeln!(out, "{:<18}{:<26}{:<16}all samples", "", "mean", "between batches")?;
+    let first = |values: &[Eigenvalue]| values.first().map_or_else(|| "-".to_owned(), |value| plain(value.value));
+    let rows = [
+        ("largest", largest, first(&report.eigenvalues.largest)),
+        ("smallest", smallest, first(&report.eigenvalues.smallest)),
+        ("trace", trace, plain(report.trace.mean)),
+        ("gradient norm", gradient_norm, plain(report.header.loss.gradient_norm)),
+    ];
+    for (label, Spread { mean, std_dev, std_error }, whole) in rows {
+        let mean = std_error.map_or_else(|| plain(*mean), |error| with_bar(*mean, error));
+        let deviation = std_dev.map_or_else(|| "-".to_owned(), magnitude);
+        writeln!(out, "{label:<18}{mean:<26}{deviation:<16}{whole}")?;
+    }
+    writeln!(out)
 }
 
 /// The largest stable learning rate of plain gradient descent, with its bounds.
