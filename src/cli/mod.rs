@@ -9,7 +9,9 @@ mod bench;
 mod calibrate;
 mod density;
 mod eigs;
+mod exact;
 mod exit;
+mod hierarchy;
 mod hvp;
 mod output;
 mod plan;
@@ -48,6 +50,8 @@ enum Command {
     Eigs(eigs::EigsArgs),
     Trace(trace::TraceArgs),
     Density(density::DensityCommandArgs),
+    Exact(exact::ExactArgs),
+    Hierarchy(hierarchy::HierarchyArgs),
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Calibrate(calibrate::CalibrateArgs),
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Eigs(args) => eigs::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Density(args) => density::run(args),
+        Command::Exact(args) => exact::run(args),
+        Command::Hierarchy(args) => hierarchy::run(args),
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Calibrate(args) => calibrate::run(args),

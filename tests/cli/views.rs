@@ -170,3 +170,119 @@ fn adam_divides_by_the_roots_of_the_second_moments() {
     let message = refused(&["--params", "fc*"]);
     assert!(message.contains("'fc*'") && message.contains("0.weight, 0.bias, 2.weight, 2.bias"), "{message}");
 }
+
+/// Losses and products of the classes, weighed by their samples, are those of the whole.
+#[test]
+fn classes_make_up_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let v: Vec<f64> = (0..2410).map(|i| f64::from(i % 11) - 5.0).collect();
+    fs::write(path("v.npy"), npy(&[2410], &v)).unwrap();
+    let product = |more: &[&str]| {
+        let report = run(folder.path(), &[&["hvp", "--vector", "v.npy", "--out", "hv.npy"], more].concat());
+        (number(&report["data"]["samples"]), number(&report["loss"]["value"]), read_npy::<f64>(&path("hv.npy")).1)
+    };
+    let (samples, loss, whole) = product(&[]);
+    let (mut counted, mut sum_of_losses, mut sum) = (0.0, 0.0, vec![0.0; 2410]);
+    for class in 0..10 {
+        let (samples, loss, part) = product(&["--class", &class.to_string()]);
+        (counted, sum_of_losses) = (counted + samples, sum_of_losses + samples * loss);
+        sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += samples * x);
+    }
+    assert!(counted == samples && (sum_of_losses / samples - loss).abs() < 1e-12);
+    let scale = whole.iter().fold(0.0, |scale: f64, x| scale.max(x.abs()));
+    assert!(sum.iter().zip(&whole).all(|(sum, x)| (sum / samples - x).abs() < 1e-12 * scale));
+    let digits = digits();
+    let message = refusal(
+        folder.path(),
+        &[&["hvp", "--vector", "v.npy", "--out", "x.npy", "--class", "10"], &digits.iter().map(String::as_str).collect::<Vec<_>>()[..]]
+            .concat(),
+    );
+    assert!(message.contains("class 10") && message.contains("0 to 9"), "{message}");
+}
+
+/// Batches of all samples are the whole; smaller ones are sharper, and differ.
+#[test]
+fn mini_batches_have_a_spectrum_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let sampled = ["spectrum", "--probes", "2", "--steps", "40", "--top", "1", "--bottom", "1", "--batches", "4", "--batch-size"];
+    let job = |size: &str, seed: &str| run(folder.path(), &[&sampled[..], &[size, "--batch-seed", seed]].concat());
+    let whole = job("100", "0");
+    assert_eq!(whole["batches"].as_array().unwrap().len(), 4);
+    assert_eq!(whole["batches"][3]["largest"], whole["eigenvalues"]["largest"][0]);
+    assert_eq!((number(&whole["batch_summary"]["largest"]["std_dev"]), whole["batch_summary"]["size"].as_u64()), (0.0, Some(100)));
+    let (small, again, other) = (job("20", "1"), job("20", "1"), job("20", "2"));
+    assert_eq!(small["batches"], again["batches"]);
+    assert_ne!(small["batches"], other["batches"]);
+    let largest = &small["batch_summary"]["largest"];
+    assert!(
+        number(&largest["mean"]) > number(&small["eigenvalues"]["largest"][0]["value"]) && number(&largest["std_dev"]) > 0.0,
+        "{largest}"
+    );
+    let digits = digits();
+    let args = [&["spectrum", "--batch-size", "101"], &digits.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
+    let message = refusal(folder.path(), &args);
+    assert!(message.contains("101") && message.contains("100"), "{message}");
+}
+
+/// Every eigenvalue of PyTorch's dense matrices: the Hessian by itself, the Gauss-Newton matrix by way of 442 outputs for 465 parameters.
+#[test]
+fn all_eigenvalues_are_those_of_the_dense_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "diabetes_silu_16x16";
+    let files = ["model.safetensors", "data.npz", "reference.json"].map(|file| fixture(name, file).to_str().unwrap().to_owned());
+    let reference: Value = serde_json::from_slice(&fs::read(&files[2]).unwrap()).unwrap();
+    for (operator, matrix, order) in [("hessian", "dense", 465), ("ggn", "gram", 442)] {
+        let report = json(folder.path(), &["exact", "--model", &files[0], "--data", &files[1], "--operator", operator]);
+        assert_eq!(
+            (report["matrix"].as_str(), report["order"].as_u64(), report["others"].as_u64()),
+            (Some(matrix), Some(order), Some(465 - order))
+        );
+        let mut found: Vec<f64> = report["eigenvalues"].as_array().unwrap().iter().map(number).collect();
+        found.resize(465, 0.0);
+        found.sort_by(|x, y| y.total_cmp(x));
+        let exact = reference[operator]["eigenvalues_ascending"].as_array().unwrap().iter().rev().map(number);
+        for (rank, (found, exact)) in found.iter().zip(exact).enumerate() {
+            assert!(
+                (found - exact).abs() < 1e-13 * number(&reference[operator]["eigenvalues_ascending"][464]),
+                "{operator} {rank}: {found} for {exact}"
+            );
+        }
+        assert!((number(&report["trace"]) / number(&reference[operator]["trace"]) - 1.0).abs() < 1e-12);
+    }
+    // In a view, and with weight decay, the Gram matrix is that of the same operator as the solver's.
+    for more in [&["--params", "0.*", "--samples", "9"][..], &["--samples", "12", "--weight-decay", "0.01"]] {
+        let digits = digits();
+        let problem = [&digits.iter().map(String::as_str).collect::<Vec<_>>()[..8], more, &["--operator", "ggn"]].concat();
+        let problem: Vec<&str> = problem.into_iter().collect();
+        let exact = json(folder.path(), &[&["exact"], &problem[..]].concat());
+        let eigs = json(folder.path(), &[&["eigs", "--top", "3", "--bottom", "0"], &problem[..]].concat());
+        assert_eq!(exact["matrix"], "gram");
+        for rank in 0..3 {
+            let (all, one) = (number(&exact["eigenvalues"][rank]), number(&eigs["eigenvalues"]["largest"][rank]["value"]));
+            assert!((all / one - 1.0).abs() < 1e-9, "{more:?} {rank}: {all} and {one}");
+        }
+    }
+    let message = refusal(folder.path(), &["exact", "--memory-budget", "100MiB"]);
+    assert!(message.contains("8970 parameters") && message.contains("1.8 GiB"), "{message}");
+    assert!(refusal(folder.path(), &["exact", "--backend", "gpu"]).contains("f64"));
+}
+
+/// On real data: predictions are no larger than what is found, and close to it; the classes' means hold most of the first outliers.
+#[test]
+fn the_hierarchy_predicts_outliers_from_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = json(folder.path(), &["hierarchy", "--backend", "cpu", "--samples", "300"]);
+    assert_eq!((report["schema"].as_str(), report["operator"].as_str()), (Some("hesper.hierarchy/1"), Some("ggn")));
+    let outliers = report["outliers"].as_array().unwrap();
+    assert_eq!((outliers.len(), report["classes"].as_array().unwrap().len()), (10, 10));
+    for outlier in outliers {
+        let [found, class, cross] = [&outlier["found"]["value"], &outlier["class_means"], &outlier["cross_class_means"]].map(number);
+        assert!(found * (1.0 + 1e-5) >= cross && cross * (1.0 + 1e-12) >= class && class > 0.0, "{outlier}");
+    }
+    let first = &outliers[0];
+    assert!(number(&first["cross_class_means"]) > 0.3 * number(&first["found"]["value"]), "{first}");
+    for args in [&["hierarchy", "--weight-decay", "0.1"][..], &["hierarchy", "--operator", "residual"]] {
+        refusal(folder.path(), args);
+    }
+}
