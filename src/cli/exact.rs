@@ -39,8 +39,7 @@ pub(super) fn run(args: &ExactArgs) -> Result<Outcome> {
     }
     device.precision = Some(Precision::F64);
     let problem = Problem::load(&args.problem)?;
-    let mut options = ExactOptions::default();
-    options.memory_budget = args.device.memory_budget;
+    let options = ExactOptions { memory_budget: args.device.memory_budget };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = ExactJob { context: &context, objective: &problem.objective, options: &options };

@@ -42,10 +42,7 @@ pub(super) fn run(args: &HierarchyArgs) -> Result<Outcome> {
     let device = args.device.options()?;
     let mut problem = Problem::load(&args.problem)?;
     problem.curvature = Curvature::Ggn;
-    let mut options = HierarchyOptions::default();
-    options.top = args.top;
-    options.seed = args.seed.seed;
-    options.memory_budget = args.device.memory_budget;
+    let options = HierarchyOptions { top: args.top, seed: args.seed.seed, memory_budget: args.device.memory_budget };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = HierarchyJob { context: &context, objective: &problem.objective, options: &options };
