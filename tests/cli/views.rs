@@ -254,7 +254,6 @@ fn all_eigenvalues_are_those_of_the_dense_matrix() {
     for more in [&["--params", "0.*", "--samples", "9"][..], &["--samples", "12", "--weight-decay", "0.01"]] {
         let digits = digits();
         let problem = [&digits.iter().map(String::as_str).collect::<Vec<_>>()[..8], more, &["--operator", "ggn"]].concat();
-        let problem: Vec<&str> = problem.into_iter().collect();
         let exact = json(folder.path(), &[&["exact"], &problem[..]].concat());
         let eigs = json(folder.path(), &[&["eigs", "--top", "3", "--bottom", "0"], &problem[..]].concat());
         assert_eq!(exact["matrix"], "gram");

@@ -13,7 +13,7 @@ impl Reference {
     pub fn outputs(&self) -> Vec<f64> {
         let mut outputs = Vec::new();
         self.for_each_panel(|panel| {
-            outputs.extend(panel.iter().flat_map(|primal| (0..primal.samples).flat_map(|lane| primal.outputs(lane))));
+            outputs.extend(panel.iter().flat_map(|primal| (0..primal.samples).flat_map(move |lane| primal.outputs(lane))));
         });
         outputs
     }
