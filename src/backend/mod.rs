@@ -82,6 +82,8 @@ pub struct BackendOptions {
     pub mode: Option<Mode>,
     /// How long a GPU looks for its fastest kernels.
     pub tune: Tune,
+    /// The variants of its kernels that a GPU runs in place of a search, as [`BackendInfo`](crate::curvature::BackendInfo) names them.
+    pub variants: Option<String>,
 }
 
 impl BackendOptions {
@@ -138,6 +140,16 @@ impl Choice {
             (BackendKind::Reference, Some(Precision::F32)) => Err(Error::Input(
                 "the reference computes in f64 only, but f32 was asked for: leave out --precision, or use --backend cpu".into(),
             )),
+        }
+    }
+
+    /// What it is called in a plan.
+    const fn name(&self) -> (BackendKind, Precision) {
+        match self {
+            Self::CpuF32 => (BackendKind::Cpu, Precision::F32),
+            Self::CpuF64 => (BackendKind::Cpu, Precision::F64),
+            Self::Gpu(_) => (BackendKind::Gpu, Precision::F32),
+            Self::Reference => (BackendKind::Reference, Precision::F64),
         }
     }
 
@@ -200,58 +212,84 @@ pub struct Planned {
     pub memory: MemoryPlan,
 }
 
-/// How a job that keeps `workload` will fit into memory. Nothing is computed.
-///
-/// # Errors
-/// [`Error::Memory`] where it does not fit, and as [`run`].
-pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOptions, workload: Workload) -> Result<Planned> {
-    let choice = Choice::new(options)?;
-    let (backend, precision) = match choice {
-        Choice::CpuF32 => (BackendKind::Cpu, Precision::F32),
-        Choice::CpuF64 => (BackendKind::Cpu, Precision::F64),
-        Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
-        Choice::Reference => (BackendKind::Reference, Precision::F64),
-    };
-    Ok(Planned { backend, precision, memory: choice.plan(objective, curvature, &options.demand(objective, workload))? })
+/// A backend that is open: a GPU is found, opened and tuned once for all jobs that it is given.
+pub struct Backend {
+    choice: Choice,
+    options: BackendOptions,
 }
 
-/// Builds the operator that `options` ask for, as the memory plan says, and runs `job` with it in the objective's view.
-///
-/// # Errors
-/// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, [`Error::Memory`] where the job does
-/// not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
-pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
-    let mut outputs = run_each(objective, curvature, options, vec![(objective.view().clone(), job)])?;
-    Ok(outputs.swap_remove(0))
-}
+impl Backend {
+    /// Opens what `options` ask for.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits.
+    pub fn open(options: &BackendOptions) -> Result<Self> {
+        Ok(Self { choice: Choice::new(options)?, options: options.clone() })
+    }
 
-/// Runs several jobs, each in a view of its own, with one operator, whose linearization they share. The memory plan is that of the
-/// first one, which is the largest.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_each<J: OperatorJob>(
-    objective: &Objective,
-    curvature: Curvature,
-    options: &BackendOptions,
-    jobs: Vec<(View, J)>,
-) -> Result<Vec<J::Output>> {
-    let choice = Choice::new(options)?;
-    let Some((view, first)) = jobs.first() else { return Ok(Vec::new()) };
-    let planned = objective.clone().in_view(view.clone());
-    let schedule = choice.plan(&planned, curvature, &options.demand(&planned, first.workload(view.dim())))?.schedule;
-    let check = SpotCheck { objective, curvature, choice: &choice, view: planned.view() };
-    match &choice {
-        Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
-        Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
-        Choice::Gpu(device) => {
-            device.tune(objective.network(), options.tune)?;
-            run_with(&Gpu::with_schedule(objective, curvature, device, schedule)?, jobs, check)
+    /// How a job that keeps `workload` will fit into memory. Nothing is computed.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit.
+    pub fn plan(&self, objective: &Objective, curvature: Curvature, workload: Workload) -> Result<Planned> {
+        let (backend, precision) = self.choice.name();
+        Ok(Planned { backend, precision, memory: self.choice.plan(objective, curvature, &self.options.demand(objective, workload))? })
+    }
+
+    /// Builds the operator as the memory plan says, and runs `job` with it in the objective's view.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the job does not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
+    pub fn run<J: OperatorJob>(&self, objective: &Objective, curvature: Curvature, job: J) -> Result<J::Output> {
+        let mut outputs = self.run_each(objective, curvature, vec![(objective.view().clone(), job)])?;
+        Ok(outputs.swap_remove(0))
+    }
+
+    /// Runs several jobs, each in a view of its own, with one operator, whose linearization they share. The memory plan is that of the
+    /// first one, which is the largest.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_each<J: OperatorJob>(&self, objective: &Objective, curvature: Curvature, jobs: Vec<(View, J)>) -> Result<Vec<J::Output>> {
+        let Some((view, first)) = jobs.first() else { return Ok(Vec::new()) };
+        let planned = objective.clone().in_view(view.clone());
+        let Planned { backend, precision, memory } = self.plan(&planned, curvature, first.workload(view.dim()))?;
+        let MemoryPlan { schedule, columns, total, budget, .. } = memory;
+        let (parameters, samples) = (view.dim(), objective.samples());
+        tracing::info!(%backend, %precision, operator = %curvature, parameters, samples, "backend chosen");
+        tracing::info!(linearization = %schedule.mode, columns, bytes = total, budget, "plan");
+        let check = SpotCheck { objective, curvature, choice: &self.choice, view: planned.view() };
+        match &self.choice {
+            Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
+            Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
+            Choice::Gpu(device) => {
+                match &self.options.variants {
+                    Some(variants) => device.run_variants(variants)?,
+                    None => device.tune(objective.network(), self.options.tune)?,
+                }
+                run_with(&Gpu::with_schedule(objective, curvature, device, schedule)?, jobs, check)
+            }
+            Choice::Reference => run_with(&Reference::new(objective, curvature)?, jobs, check),
         }
-        Choice::Reference => run_with(&Reference::new(objective, curvature)?, jobs, check),
     }
 }
 
 fn run_with<A: CurvatureOperator, J: OperatorJob>(operator: &A, jobs: Vec<(View, J)>, check: SpotCheck<'_>) -> Result<Vec<J::Output>> {
     jobs.into_iter().map(|(view, job)| job.run(&Viewed::new(operator, &view)?, &SpotCheck { view: &view, ..check })).collect()
+}
+
+/// [`Backend::plan`] on a backend that is opened for it.
+///
+/// # Errors
+/// Those of [`Backend::open`] and [`Backend::plan`].
+pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOptions, workload: Workload) -> Result<Planned> {
+    Backend::open(options)?.plan(objective, curvature, workload)
+}
+
+/// [`Backend::run`] on a backend that is opened for it.
+///
+/// # Errors
+/// Those of [`Backend::open`] and [`Backend::run`].
+pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
+    Backend::open(options)?.run(objective, curvature, job)
 }

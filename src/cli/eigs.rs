@@ -7,16 +7,15 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::Outcome;
-use super::output::OutputFile;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
-use super::vectors::{NamedArray, load_vectors, write_npz};
-use crate::backend;
-use crate::job::{self, Eigenvectors, EigsJob, EigsMethod, EigsOptions, Grouping, JobContext};
-use crate::numeric::Precision;
-use crate::report::table;
+use super::vectors::{load_vectors, write_eigenvectors};
+use crate::backend::Backend;
+use crate::job::{self, EigsJob, EigsMethod, EigsOptions, Grouping, JobContext};
+use crate::report::{html, table};
 
 /// Extreme eigenvalues to a tolerance, with eigenvectors if asked for
 ///
@@ -50,9 +49,10 @@ pub(super) struct EigsArgs {
     /// The most products of the iteration [default: 5000]
     #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
     max_steps: Option<usize>,
-    /// Writes values [k] and unit vectors [k, n] to a .npz file: the largest descending, then the smallest ascending
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    vectors: Option<PathBuf>,
+    /// Writes values [k] and unit vectors [k, n] to a .npz file: the largest descending, then the smallest ascending [default with
+    /// --out: eigenvectors.npz in that folder]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    vectors: Option<Option<PathBuf>>,
     #[command(flatten)]
     seed: SeedArgs,
     /// Also examines each diagonal block by itself: tensor for one a tensor, layer for one a layer
@@ -63,6 +63,7 @@ pub(super) struct EigsArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "tensor",
+        conflicts_with = "resume",
         help_heading = "Method"
     )]
     per_layer: Option<Grouping>,
@@ -74,11 +75,13 @@ pub(super) struct EigsArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("eigs", &args.report, args.folder.out.as_deref())?;
-    let vectors_file = args.vectors.as_deref().map(OutputFile::new).transpose()?;
+    let reporter = Reporter::new("eigs", &args.report, args.folder.out.as_deref())?.with_page("eigs.html", html::eigs)?;
+    let vectors_file = reporter.vectors_file(args.vectors.as_ref())?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
     let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.view().dim())).transpose()?;
@@ -100,28 +103,20 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options, start: &start };
-    let result = match args.per_layer {
-        None => backend::run(&problem.objective, problem.curvature, &device, job)?,
-        Some(grouping) => job::eigs_with_blocks(&problem.objective, &device, &context, (&options, &start), grouping)?,
+    let (result, state) = match args.per_layer {
+        None => {
+            let named = Named { command: "eigs", options: &options, vectors: &start, job };
+            resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?
+        }
+        Some(grouping) => {
+            (job::eigs_with_blocks(&problem.objective, &Backend::open(&device)?, &context, (&options, &start), grouping)?, None)
+        }
     };
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
-        write_vectors(&file, eigenvectors, result.header.backend.precision)?;
+        write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
     }
     reporter.finish(&result, |out| table::eigs(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(result.accuracy_reached))
-}
-
-fn write_vectors(file: &OutputFile, eigenvectors: &Eigenvectors, precision: Precision) -> Result<()> {
-    let Eigenvectors { values, vectors, dim } = eigenvectors;
-    let (count, dim) = (values.len() as u64, *dim as u64);
-    file.write(|file| {
-        write_npz(
-            file,
-            &[
-                NamedArray { name: "values", shape: &[count], values, precision: Precision::F64 },
-                NamedArray { name: "vectors", shape: &[count, dim], values: vectors, precision },
-            ],
-        )
-    })
 }

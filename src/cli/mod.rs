@@ -13,11 +13,16 @@ mod exact;
 mod exit;
 mod hierarchy;
 mod hvp;
+mod invocation;
+mod landscape;
+mod log;
 mod output;
 mod plan;
 mod problem;
 mod progress;
 mod reporter;
+mod resume;
+mod shell;
 mod spectrum;
 mod sweep;
 mod synthetic;
@@ -40,6 +45,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "hesper", version)]
 struct Cli {
+    /// Says on standard error what is chosen and done; twice: each batch and restart as well
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,12 +60,15 @@ enum Command {
     Density(density::DensityCommandArgs),
     Exact(exact::ExactArgs),
     Hierarchy(hierarchy::HierarchyArgs),
+    Landscape(landscape::LandscapeArgs),
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Calibrate(calibrate::CalibrateArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
     Adapters(adapters::AdaptersArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Runs the program on the process's arguments.
@@ -66,6 +77,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
     };
+    log::start(cli.verbose);
     let outcome = match &cli.command {
         Command::Spectrum(args) => spectrum::run(args),
         Command::Eigs(args) => eigs::run(args),
@@ -73,12 +85,15 @@ pub fn main() -> ExitCode {
         Command::Density(args) => density::run(args),
         Command::Exact(args) => exact::run(args),
         Command::Hierarchy(args) => hierarchy::run(args),
+        Command::Landscape(args) => landscape::run(args),
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Adapters(args) => adapters::run(args),
+        Command::Completions(args) => shell::completions::<Cli>(args),
+        Command::Man(args) => shell::man::<Cli>(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)
 }

@@ -1,5 +1,7 @@
 //! `hesper spectrum`: the main job.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -9,10 +11,12 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
-use crate::backend;
+use super::vectors::write_eigenvectors;
+use crate::backend::Backend;
 use crate::job::{self, BatchOptions, Grouping, JobContext, SpectrumJob, SpectrumOptions};
-use crate::report::{csv, table};
+use crate::report::{chart, csv, html, table};
 
 /// The spectrum: extreme eigenvalues, trace, density, negative share, largest stable step
 #[derive(Args, Debug)]
@@ -42,6 +46,10 @@ pub(super) struct SpectrumArgs {
     /// Of the samples drawn for the mini-batches
     #[arg(long, value_name = "S", default_value_t = 0, requires = "batch_size", help_heading = "Method")]
     batch_seed: u64,
+    /// Writes values [k] and unit vectors [k, n] of the eigenpairs that are found first (--deflate) to a .npz file: the positive ones
+    /// descending, then the negative ones ascending [default with --out: eigenvectors.npz in that folder]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    vectors: Option<Option<PathBuf>>,
     #[command(flatten)]
     lanczos: LanczosArgs,
     #[command(flatten)]
@@ -54,6 +62,7 @@ pub(super) struct SpectrumArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "tensor",
+        conflicts_with = "resume",
         help_heading = "Method"
     )]
     per_layer: Option<Grouping>,
@@ -65,11 +74,16 @@ pub(super) struct SpectrumArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("spectrum", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("spectrum", &args.report, args.folder.out.as_deref())?
+        .with_page("report.html", html::spectrum)?
+        .with_figure("density", chart::density)?;
     let csv_file = reporter.file("density.csv")?;
+    let vectors_file = reporter.vectors_file(args.vectors.as_ref())?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
     let options = SpectrumOptions {
@@ -80,21 +94,30 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
         density: args.density.options(),
         above: args.above.clone(),
         damping: args.damping,
+        vectors: vectors_file.is_some(),
     };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
-    let mut result = match args.per_layer {
-        None => backend::run(&problem.objective, problem.curvature, &device, SpectrumJob { context: &context, options: &options })?,
-        Some(grouping) => job::spectrum_with_blocks(&problem.objective, &device, &context, &options, grouping)?,
+    let job = SpectrumJob { context: &context, options: &options };
+    let (mut result, state) = match args.per_layer {
+        None => {
+            let named = Named { command: "spectrum", options: &options, vectors: &[], job };
+            resume::run(&problem, device.clone(), (args.folder.out.as_deref(), &args.resume, &args.report), named)?
+        }
+        Some(grouping) => (job::spectrum_with_blocks(&problem.objective, &Backend::open(&device)?, &context, &options, grouping)?, None),
     };
     if let Some(size) = args.batch_size {
         let batches = BatchOptions { size, count: args.batches, seed: args.batch_seed };
-        job::add_batches(&mut result, &problem.objective, &device, &context, &options, batches)?;
+        job::add_batches(&mut result, &problem.objective, &Backend::open(&device)?, &context, &options, batches)?;
     }
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;
     }
+    if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
+        write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
+    }
     reporter.finish(&result, |out| table::spectrum(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(args.tol.is_none() || result.eigenvalues.unconverged() == 0))
 }

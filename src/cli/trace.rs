@@ -11,13 +11,13 @@ use super::output::OutputFile;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
 use super::vectors::{NamedArray, write_npz};
-use crate::backend;
 use crate::estimate::{CONFIDENCE, DiagonalEstimate, DiagonalMethod, Probe, TraceMethod};
 use crate::job::{JobContext, TraceJob, TraceOptions};
 use crate::numeric::Precision;
-use crate::report::table;
+use crate::report::{html, table};
 
 /// The trace, to the accuracy asked for, and the diagonal
 ///
@@ -60,10 +60,12 @@ pub(super) struct TraceArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("trace", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("trace", &args.report, args.folder.out.as_deref())?.with_page("trace.html", html::trace)?;
     let diagonal_file = args.diagonal.as_deref().map(OutputFile::new).transpose()?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
@@ -82,12 +84,14 @@ pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = TraceJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let named = Named { command: "trace", options: &options, vectors: &[], job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let (Some(file), Some(diagonal)) = (diagonal_file, &result.diagonal) {
         write_diagonal(&file, diagonal)?;
     }
     reporter.finish(&result, |out| table::trace(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(result.accuracy_reached))
 }
 

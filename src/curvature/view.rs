@@ -142,6 +142,13 @@ impl View {
         chosen
     }
 
+    /// `theta` ← `theta` + P^T S (t·`u`): a step of t along the coordinates' vector `u`.
+    pub fn step(&self, theta: &mut [f64], t: f64, u: &[f64]) {
+        for (at, (index, u)) in self.ranges.iter().cloned().flatten().zip(u).enumerate() {
+            theta[index] += t * u * self.scale.as_ref().map_or(1.0, |scale| scale[at]);
+        }
+    }
+
     /// u of the parameters `theta` for θ⁰ = 0.
     pub fn coordinates(&self, theta: &[f64]) -> Vec<f64> {
         let mut chosen: Vec<f64> = self.ranges.iter().flat_map(|range| &theta[range.clone()]).copied().collect();

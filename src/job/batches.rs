@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::context::{JobContext, Subject};
 use super::record::Eigenvalue;
 use super::spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport};
-use crate::backend::{self, BackendOptions};
+use crate::backend::Backend;
 use crate::curvature::Objective;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
@@ -117,7 +117,7 @@ fn below(count: usize, uniform: f64) -> usize {
 pub fn add_batches(
     whole: &mut SpectrumReport,
     objective: &Objective,
-    device: &BackendOptions,
+    device: &Backend,
     context: &JobContext<'_>,
     options: &SpectrumOptions,
     batches: BatchOptions,
@@ -128,7 +128,7 @@ pub fn add_batches(
         let subject = &context.subject;
         let own = Subject::new(&batch, subject.curvature, subject.data.source.as_str()).preconditioned_as(subject);
         let context = JobContext { subject: own, progress: context.progress, started: context.started };
-        let report = backend::run(&batch, subject.curvature, device, SpectrumJob { context: &context, options: &ends })?;
+        let report = device.run(&batch, subject.curvature, SpectrumJob { context: &context, options: &ends })?;
         whole.stats.add(&report.stats);
         whole.batches.push(BatchRecord {
             loss: report.header.loss.value,

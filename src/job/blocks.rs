@@ -9,7 +9,7 @@ use super::context::{JobContext, Subject};
 use super::eigs::{EigsJob, EigsOptions, EigsReport};
 use super::record::{Eigenvalues, Header, Stats};
 use super::spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport};
-use crate::backend::{self, BackendOptions};
+use crate::backend::Backend;
 use crate::curvature::{Objective, View};
 use crate::error::Result;
 use crate::estimate::{Estimate, NegativeShare};
@@ -105,7 +105,7 @@ impl Block {
 /// As the job itself.
 pub fn spectrum_with_blocks(
     objective: &Objective,
-    device: &BackendOptions,
+    device: &Backend,
     context: &JobContext<'_>,
     options: &SpectrumOptions,
     grouping: Grouping,
@@ -122,7 +122,7 @@ pub fn spectrum_with_blocks(
     let mut jobs = vec![(objective.view().clone(), SpectrumJob { context, options })];
     let each = blocks.iter().zip(&contexts).zip(&own);
     jobs.extend(each.map(|((block, context), options)| (block.view.clone(), SpectrumJob { context, options })));
-    let mut reports = backend::run_each(objective, context.subject.curvature, device, jobs)?;
+    let mut reports = device.run_each(objective, context.subject.curvature, jobs)?;
     let of_blocks = reports.split_off(1);
     let mut whole = reports.swap_remove(0);
     for (block, report) in blocks.into_iter().zip(of_blocks) {
@@ -144,7 +144,7 @@ pub fn spectrum_with_blocks(
 /// As the job itself.
 pub fn eigs_with_blocks(
     objective: &Objective,
-    device: &BackendOptions,
+    device: &Backend,
     context: &JobContext<'_>,
     (options, start): (&EigsOptions, &[f64]),
     grouping: Grouping,
@@ -165,7 +165,7 @@ pub fn eigs_with_blocks(
     let mut jobs = vec![(objective.view().clone(), EigsJob { context, options, start })];
     let each = blocks.iter().zip(&contexts).zip(&own);
     jobs.extend(each.map(|((block, context), options)| (block.view.clone(), EigsJob { context, options, start: &[] })));
-    let mut reports = backend::run_each(objective, context.subject.curvature, device, jobs)?;
+    let mut reports = device.run_each(objective, context.subject.curvature, jobs)?;
     let of_blocks = reports.split_off(1);
     let mut whole = reports.swap_remove(0);
     for (block, report) in blocks.into_iter().zip(of_blocks) {

@@ -12,6 +12,7 @@ mod bench;
 mod blocks;
 mod calibrate;
 mod context;
+mod convergence;
 mod density;
 mod diagnostics;
 mod eigs;
@@ -20,12 +21,14 @@ mod floor;
 mod hierarchy;
 mod hvp;
 mod lanczos_run;
+mod landscape;
 mod memory;
 mod pairs;
 mod plan;
 mod progress;
 mod record;
 mod spectrum;
+mod state;
 #[cfg(test)]
 mod test_support;
 mod trace;
@@ -36,6 +39,7 @@ pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, Swept, bench, 
 pub use blocks::{BlockRecord, Grouping, eigs_with_blocks, spectrum_with_blocks};
 pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};
 pub use context::{JobContext, Subject};
+pub use convergence::{Convergence, Settling};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
 pub use diagnostics::{Diagnostics, GradientCurvature, RelativeSharpness};
 pub use eigs::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, EigsProducts, EigsReport, eigs};
@@ -43,6 +47,7 @@ pub use exact::{ExactJob, ExactMatrix, ExactOptions, ExactReport, exact};
 pub use hierarchy::{ClassRecord, HierarchyJob, HierarchyOptions, HierarchyReport, HierarchyTraces, OutlierRecord, hierarchy};
 pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};
 pub use lanczos_run::SamplingOptions;
+pub use landscape::{LandscapeJob, LandscapeOptions, LandscapeReport, Plane, Slice, landscape};
 pub use plan::{PlanReport, plan};
 pub use progress::{Progress, Silent, Stage};
 pub use record::{
@@ -50,6 +55,7 @@ pub use record::{
     ViewRecord,
 };
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
+pub use state::{Identity, Resumable, State, data_digest, digest_of};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
 pub use validate::{
     Check, Compared, LanczosComparison, ProductComparison, ValidateJob, ValidateOptions, ValidateReport, ValueComparison, validate,

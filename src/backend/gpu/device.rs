@@ -132,6 +132,7 @@ impl Device {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::Device(format!("{}: cannot be opened: {}", info.name, one_line(&error.to_string()))))?;
+        tracing::info!(adapter = info.name, driver = info.driver_info, "GPU opened");
         let fault = Fault::default();
         let (on_error, on_loss) = (fault.clone(), fault.clone());
         let (name, lost_name) = (info.name.clone(), info.name.clone());
@@ -167,6 +168,14 @@ impl Device {
             self.tiles().warn(warning);
         }
         Ok(())
+    }
+
+    /// Runs the kernels' variants that an earlier run has named in its record.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there are no such ones.
+    pub fn run_variants(&self, variants: &str) -> Result<()> {
+        self.tiles().choose_named(variants)
     }
 
     /// Counts work as `part` on the device's clock until the guard is dropped.
