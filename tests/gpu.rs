@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use common::conformance::space_conformance;
 use common::{
-    Case, OPERATORS, assert_same_curvature, assert_same_operator, cases, loss_and_gradient, loss_cases, operators, product, relative_error,
+    Case, OPERATORS, assert_same_curvature, assert_same_operator, assert_same_view, cases, loss_and_gradient, loss_cases, operators, product,
+    relative_error,
 };
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
@@ -70,6 +71,18 @@ fn gpu_agrees_with_the_reference_on_every_operator() {
         for case in cases().into_iter().step_by(3).chain(loss_cases()) {
             for curvature in operators(&case.objective()) {
                 assert_same_operator(&case, curvature, &Gpu::new(&case.objective(), curvature, &device).unwrap());
+            }
+        }
+    }
+}
+
+/// Every operator in part and in other units, with vectors in one buffer and in many.
+#[test]
+fn views_agree_with_the_reference_on_every_operator() {
+    for device in [Ceilings::default(), LOWEST].into_iter().filter_map(device_within) {
+        for case in cases().iter().step_by(7).chain([&wide()]) {
+            for curvature in OPERATORS {
+                assert_same_view(case, curvature, &Gpu::new(&case.objective(), curvature, &device).unwrap());
             }
         }
     }

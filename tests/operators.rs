@@ -8,13 +8,17 @@ use std::fs::File;
 use std::path::Path;
 
 use common::{
-    Case, OPERATORS, assert_close, assert_same_operator, cases, loss_and_gradient, loss_cases, operators, product, relative_error,
+    Case, OPERATORS, assert_close, assert_same_operator, assert_same_view, cases, loss_and_gradient, loss_cases, operators, product,
+    relative_error,
 };
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
+use hesper::backend::{self, BackendKind, BackendOptions};
 use hesper::curvature::{Curvature, Draws, Mode, Objective, Schedule};
 use hesper::data::{self, DataOptions, NetworkOptions};
-use hesper::model::{Activation, Loss};
+use hesper::job::{HierarchyJob, HierarchyOptions, JobContext, Silent, Subject};
+use hesper::model::{Activation, Loss, Targets};
+use hesper::numeric::Precision;
 use npyz::npz::NpzArchive;
 
 /// Rounding of sums of a few hundred products in double precision.
@@ -22,6 +26,12 @@ const ROUNDING: f64 = 1e-12;
 
 fn reference(objective: &Objective, curvature: Curvature) -> Reference {
     Reference::new(objective, curvature).unwrap()
+}
+
+/// On the CPU in double precision.
+fn cpu(mut options: BackendOptions) -> BackendOptions {
+    (options.kind, options.precision) = (BackendKind::Cpu, Some(Precision::F64));
+    options
 }
 
 fn reference_product(case: &Case, curvature: Curvature) -> Vec<f64> {
@@ -33,11 +43,16 @@ fn sample_gradients(case: &Case) -> Vec<(f64, Vec<f64>)> {
     let case = Case { weight_decay: 0.0, ..case.clone() };
     let objective = case.objective();
     let of_sample = |sample: usize| {
-        let only = objective.samples_only(sample..sample + 1).unwrap();
+        let only = only(&objective, sample);
         let gradient = loss_and_gradient(&reference(&only, Curvature::Hessian)).1;
         (objective.sample_weight(sample), gradient.into_iter().map(|g| g / only.sample_weight(0)).collect())
     };
     (0..case.samples).filter(|&sample| objective.sample_weight(sample) > 0.0).map(of_sample).collect()
+}
+
+/// The objective of one of its samples.
+fn only(objective: &Objective, sample: usize) -> Objective {
+    objective.select(&[sample]).unwrap()
 }
 
 #[test]
@@ -78,6 +93,26 @@ fn cpu_agrees_with_the_reference_on_every_operator() {
             assert_same_operator(&case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
         }
     }
+}
+
+#[test]
+fn every_operator_can_be_seen_in_part_and_in_other_units() {
+    for case in cases().iter().step_by(2) {
+        let objective = case.objective();
+        for curvature in OPERATORS {
+            assert_same_view(case, curvature, &reference(&objective, curvature));
+            assert_same_view(case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
+            assert_same_view(case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
+        }
+    }
+}
+
+/// The twin of the comparison: another operator is seen in a view as well.
+#[test]
+#[should_panic(expected = "residual in a view: column 0 of 1")]
+fn a_wrong_operator_is_noticed_in_a_view() {
+    let case = Case::default();
+    assert_same_view(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
 }
 
 /// The twin of the comparison: another operator is seen.
@@ -139,7 +174,7 @@ fn a_loss_without_likelihood_has_no_drawn_targets() {
 #[test]
 fn weights_of_samples_are_their_multiplicity() {
     for case in [Case::default(), Case { loss: Loss::Mse, weight_decay: 0.1, ..Case::default() }] {
-        let (ones, first) = (case.objective(), case.objective().samples_only(0..8).unwrap());
+        let (ones, first) = (case.objective(), case.objective().select(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap());
         let weights = [vec![1.0; 8], vec![0.0; 3]].concat();
         for curvature in operators(&ones) {
             let of = |objective: &Objective| product(&reference(objective, curvature), &case.directions(1));
@@ -162,6 +197,11 @@ fn gauss_newton_products_are_pytorchs() {
         let loss = dataset.choose_loss(None, &model.hints, &model.network).unwrap();
         let objective = dataset.into_objective(model.network, loss, 0.0).unwrap();
         let mut archive = NpzArchive::new(File::open(folder.join("hv.npz")).unwrap()).unwrap();
+        let second: Vec<f32> = archive.by_name("v1").unwrap().unwrap().into_vec().unwrap();
+        let expected: Vec<f64> = archive.by_name("gv1").unwrap().unwrap().into_vec().unwrap();
+        let second: Vec<f64> = second.into_iter().map(f64::from).collect();
+        let error = relative_error(&product(&reference(&objective, Curvature::Ggn), &second), &expected);
+        assert!(error < 1e-13, "{name}, second vector: {error:e}");
         let signs: Vec<u8> = archive.by_name("v0_signbits").unwrap().unwrap().into_vec().unwrap();
         let expected: Vec<f64> = archive.by_name("gv0").unwrap().unwrap().into_vec().unwrap();
         let v: Vec<f64> = (0..objective.dim()).map(|i| if signs[i / 8] >> (i % 8) & 1 == 1 { 1.0 } else { -1.0 }).collect();
@@ -169,4 +209,85 @@ fn gauss_newton_products_are_pytorchs() {
         let error = relative_error(&actual, &expected);
         assert!(error < 1e-13, "{name}: {error:e}");
     }
+}
+
+/// Σ k kᵀ v over the vectors that the samples add to it.
+#[test]
+fn the_gauss_newton_matrix_is_made_of_the_samples_factors() {
+    for case in cases().iter().filter(|case| case.samples < 40) {
+        let case = Case { weight_decay: 0.0, ..case.clone() };
+        let reference = reference(&case.objective(), Curvature::Ggn);
+        let v = case.directions(1);
+        let mut sum = vec![0.0; v.len()];
+        for sample in 0..case.samples {
+            for k in reference.gauss_newton_factor(sample).unwrap().chunks(v.len()) {
+                let along: f64 = k.iter().zip(&v).map(|(k, v)| k * v).sum();
+                sum.iter_mut().zip(k).for_each(|(sum, k)| *sum += along * k);
+            }
+        }
+        assert_close(&format!("{case:?}"), &sum, &product(&reference, &v), ROUNDING);
+    }
+}
+
+/// qᵀ(J v) is the derivative of qᵀz_L along v.
+#[test]
+fn pulled_back_cotangents_are_gradients_of_the_outputs() {
+    let case = Case { samples: 21, widths: vec![5, 7, 6, 3], activation: Activation::Silu, ..Case::default() };
+    let (cotangents, v, h) = (common::normal(63, 5), case.directions(1), 1e-5);
+    let gradient = reference(&case.objective(), Curvature::Ggn).pull_back(&cotangents);
+    let at = |t: f64| -> f64 {
+        let theta: Vec<f64> = case.objective().network().parameters().iter().zip(&v).map(|(theta, v)| theta + t * v).collect();
+        reference(&case.at(&theta), Curvature::Ggn).outputs().iter().zip(&cotangents).map(|(z, q)| z * q).sum()
+    };
+    let (slope, difference) = (gradient.iter().zip(&v).map(|(g, v)| g * v).sum::<f64>(), (at(h) - at(-h)) / (2.0 * h));
+    assert!((slope - difference).abs() < 1e-7 * slope.abs().max(1.0), "{slope} and {difference}");
+}
+
+/// With one sample of each class the mean gradients are those of the samples, had they the other classes.
+#[test]
+fn the_hierarchys_means_are_gradients_towards_other_classes() {
+    let case = Case { samples: 60, ..Case::default() };
+    let all = case.objective();
+    let one_each: Vec<usize> = (0..3).map(|class| all.samples_of_class(class).unwrap()[0]).collect();
+    let objective = all.select(&one_each).unwrap();
+    let report = {
+        let subject = Subject::new(&objective, Curvature::Ggn, "test");
+        let context = JobContext::new(subject, &Silent);
+        let (options, device) = (HierarchyOptions::default(), cpu(BackendOptions::default()));
+        let job = HierarchyJob { context: &context, objective: &objective, options: &options };
+        backend::run(&objective, Curvature::Ggn, &device, job).unwrap()
+    };
+    // The columns √(p/N)·∇ℓ(x_c, c') for c' ≠ c, and of each class √w·(their weighted mean).
+    let (mut pairs, mut means) = (Vec::new(), Vec::new());
+    for (class, &sample) in one_each.iter().enumerate() {
+        let single = all.select(&[sample]).unwrap();
+        let outputs = reference(&single, Curvature::Ggn).outputs();
+        let sum: f64 = outputs.iter().map(|o| o.exp()).sum();
+        let (mut weight, mut mean) = (0.0, vec![0.0; objective.dim()]);
+        for other in (0..3_u32).filter(|&other| other as usize != class) {
+            let targets = Targets::Classes(vec![other]);
+            let towards = Objective::new(all.network().clone(), Loss::CrossEntropy, 0.0, single.inputs().clone(), targets).unwrap();
+            let gradient = loss_and_gradient(&reference(&towards, Curvature::Hessian)).1;
+            let share = outputs[other as usize].exp() / sum / 3.0;
+            weight += share;
+            mean.iter_mut().zip(&gradient).for_each(|(mean, g)| *mean += share * g);
+            pairs.push(gradient.iter().map(|g| share.sqrt() * g).collect::<Vec<_>>());
+        }
+        means.push(mean.iter().map(|mean| mean / weight.sqrt()).collect::<Vec<_>>());
+        assert!((report.classes[class].weight - weight).abs() < 1e-14);
+    }
+    for (vectors, found) in
+        [(&pairs, [0, 1, 2].map(|k| report.outliers[k].cross_class_means)), (&means, [0, 1, 2].map(|k| report.outliers[k].class_means))]
+    {
+        let dot = |i: usize, j: usize| vectors[i].iter().zip(&vectors[j]).map(|(x, y)| x * y).sum::<f64>();
+        let mut exact = faer::Mat::from_fn(vectors.len(), vectors.len(), dot).self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
+        exact.reverse();
+        assert_close("means", &found, &exact[..3], 1e-10);
+    }
+    for outlier in &report.outliers {
+        assert!(outlier.found.value >= outlier.cross_class_means && outlier.cross_class_means >= outlier.class_means, "{outlier:?}");
+    }
+    let traces = &report.traces;
+    let within: f64 = traces.class + traces.cross_class + traces.rest;
+    assert!((within - traces.total.mean).abs() < 1e-12 && traces.class > 0.0 && traces.cross_class > 0.0);
 }

@@ -16,7 +16,7 @@ use self::cpu::Cpu;
 use self::gpu::{Device, Gpu, Software, Tune};
 use self::reference::Reference;
 pub use self::spot_check::ProductError;
-use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, Workload};
+use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, View, Viewed, Workload};
 use crate::error::{Error, Result};
 use crate::numeric::Precision;
 
@@ -87,8 +87,15 @@ pub struct BackendOptions {
 }
 
 impl BackendOptions {
-    fn demand(&self, workload: Workload) -> Demand {
-        Demand { workload, budget: self.memory_budget, mode: self.mode }
+    /// What is wanted of the memory by a job of `workload` in the view of `objective`, counted in vectors of all parameters: each column
+    /// takes two of those more where the view is not the whole.
+    fn demand(&self, objective: &Objective, workload: Workload) -> Demand {
+        let (dim, view) = (objective.dim() as u64, objective.view());
+        let vectors = match view.is_whole(objective.dim()) {
+            true => workload.vectors,
+            false => workload.vectors.saturating_mul(view.dim() as u64).div_ceil(dim).saturating_add(2),
+        };
+        Demand { workload: Workload { vectors, ..workload }, budget: self.memory_budget, mode: self.mode }
     }
 }
 
@@ -158,10 +165,12 @@ impl Choice {
 }
 
 /// The means to measure how exact the products of the operator are that a job is given.
+#[derive(Clone, Copy)]
 pub struct SpotCheck<'a> {
     objective: &'a Objective,
     curvature: Curvature,
     choice: &'a Choice,
+    view: &'a View,
 }
 
 impl SpotCheck<'_> {
@@ -178,15 +187,19 @@ impl SpotCheck<'_> {
         if samples == 0 || self.objective.counted_weight(0..samples) == 0.0 {
             return Ok(None);
         }
-        let (subset, curvature) = (self.objective.samples_only(0..samples)?, self.curvature);
+        let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
         let reference = || Reference::new(&subset, curvature);
         let (relative, magnitude) = match self.choice {
-            Choice::CpuF32 => spot_check::worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::CpuF64 => spot_check::worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::Gpu(device) => spot_check::worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
+            Choice::CpuF32 => self.worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
+            Choice::CpuF64 => self.worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
+            Choice::Gpu(device) => self.worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
             Choice::Reference => return Ok(None),
         };
         Ok(Some(ProductError { relative, magnitude, samples }))
+    }
+
+    fn worst_error<A: CurvatureOperator>(&self, operator: &A, reference: &Reference, seed: u64) -> Result<(f64, f64)> {
+        spot_check::worst_error(&Viewed::new(operator, self.view)?, &Viewed::new(reference, self.view)?, seed)
     }
 }
 
@@ -222,33 +235,49 @@ impl Backend {
     /// [`Error::Memory`] where it does not fit.
     pub fn plan(&self, objective: &Objective, curvature: Curvature, workload: Workload) -> Result<Planned> {
         let (backend, precision) = self.choice.name();
-        Ok(Planned { backend, precision, memory: self.choice.plan(objective, curvature, &self.options.demand(workload))? })
+        Ok(Planned { backend, precision, memory: self.choice.plan(objective, curvature, &self.options.demand(objective, workload))? })
     }
 
-    /// Builds the operator as the memory plan says, and runs `job` with it.
+    /// Builds the operator as the memory plan says, and runs `job` with it in the objective's view.
     ///
     /// # Errors
     /// [`Error::Memory`] where the job does not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
     pub fn run<J: OperatorJob>(&self, objective: &Objective, curvature: Curvature, job: J) -> Result<J::Output> {
-        let Planned { backend, precision, memory } = self.plan(objective, curvature, job.workload(objective.dim()))?;
+        let mut outputs = self.run_each(objective, curvature, vec![(objective.view().clone(), job)])?;
+        Ok(outputs.swap_remove(0))
+    }
+
+    /// Runs several jobs, each in a view of its own, with one operator, whose linearization they share. The memory plan is that of the
+    /// first one, which is the largest.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_each<J: OperatorJob>(&self, objective: &Objective, curvature: Curvature, jobs: Vec<(View, J)>) -> Result<Vec<J::Output>> {
+        let Some((view, first)) = jobs.first() else { return Ok(Vec::new()) };
+        let planned = objective.clone().in_view(view.clone());
+        let Planned { backend, precision, memory } = self.plan(&planned, curvature, first.workload(view.dim()))?;
         let MemoryPlan { schedule, columns, total, budget, .. } = memory;
-        let (parameters, samples) = (objective.dim(), objective.samples());
+        let (parameters, samples) = (view.dim(), objective.samples());
         tracing::info!(%backend, %precision, operator = %curvature, parameters, samples, "backend chosen");
         tracing::info!(linearization = %schedule.mode, columns, bytes = total, budget, "plan");
-        let spot_check = SpotCheck { objective, curvature, choice: &self.choice };
+        let check = SpotCheck { objective, curvature, choice: &self.choice, view: planned.view() };
         match &self.choice {
-            Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),
-            Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, &spot_check),
+            Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
+            Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
             Choice::Gpu(device) => {
                 match &self.options.variants {
                     Some(variants) => device.run_variants(variants)?,
                     None => device.tune(objective.network(), self.options.tune)?,
                 }
-                job.run(&Gpu::with_schedule(objective, curvature, device, schedule)?, &spot_check)
+                run_with(&Gpu::with_schedule(objective, curvature, device, schedule)?, jobs, check)
             }
-            Choice::Reference => job.run(&Reference::new(objective, curvature)?, &spot_check),
+            Choice::Reference => run_with(&Reference::new(objective, curvature)?, jobs, check),
         }
     }
+}
+
+fn run_with<A: CurvatureOperator, J: OperatorJob>(operator: &A, jobs: Vec<(View, J)>, check: SpotCheck<'_>) -> Result<Vec<J::Output>> {
+    jobs.into_iter().map(|(view, job)| job.run(&Viewed::new(operator, &view)?, &SpotCheck { view: &view, ..check })).collect()
 }
 
 /// [`Backend::plan`] on a backend that is opened for it.

@@ -37,9 +37,15 @@ pub(super) struct ProblemArgs {
     /// Takes the first N samples only
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) samples: Option<usize>,
+    /// Takes the samples of class K only, of those
+    #[arg(long, value_name = "K")]
+    pub(super) class: Option<u32>,
     /// Takes the inputs as targets: an autoencoder
     #[arg(long, value_enum, value_name = "x")]
     pub(super) target: Option<Target>,
+    /// Only these tensors' parameters, the others held: globs as a comma list, such as '0.*,2.weight' or '*.bias'
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
+    pub(super) params: Vec<String>,
     /// Of all hidden layers, or a comma list with one a layer: relu, leaky-relu, elu, gelu, gelu-tanh, silu, tanh, sigmoid,
     /// softplus, identity [default: what the model file says]
     #[arg(long, value_name = "NAME", value_parser = values::activations)]
@@ -58,13 +64,37 @@ pub(super) struct ProblemArgs {
     pub(super) draw_seed: u64,
     #[command(flatten)]
     pub(super) loss: LossArgs,
+    #[command(flatten)]
+    pub(super) adam: AdamArgs,
+}
+
+/// An optimizer's preconditioner around the operator.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Adam's preconditioner (for --operator adam, and around others with --second-moments)")]
+pub(super) struct AdamArgs {
+    /// exp_avg_sq of each tensor, as .safetensors: under the tensor's name with .exp_avg_sq behind, or its name alone [default: those
+    /// in the model file]
+    #[arg(long, value_name = "FILE")]
+    pub(super) second_moments: Option<PathBuf>,
+    /// Decay of the second moments
+    #[arg(long, value_name = "B", value_parser = values::decay, default_value_t = 0.999)]
+    pub(super) beta2: f64,
+    /// Steps that the optimizer has made, for its bias correction [default: none is made]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) step: Option<u64>,
+    /// Added to the root of the second moments
+    #[arg(long, value_name = "E", value_parser = values::not_negative, default_value_t = 1e-8)]
+    pub(super) eps: f64,
+    /// Decay of the momentum: only the largest stable step depends on it
+    #[arg(long, value_name = "B", value_parser = values::decay, default_value_t = 0.9)]
+    pub(super) beta1: f64,
 }
 
 impl ProblemArgs {
     /// The operator that is asked for.
     pub(super) fn curvature(&self) -> Curvature {
         match self.operator {
-            Operator::Hessian => Curvature::Hessian,
+            Operator::Hessian | Operator::Adam => Curvature::Hessian,
             Operator::Ggn => Curvature::Ggn,
             Operator::Residual => Curvature::Residual,
             Operator::FisherMc => Curvature::FisherMc(Draws { count: self.draws, seed: self.draw_seed }),
@@ -84,6 +114,7 @@ pub(super) enum Operator {
     FisherMc,
     EmpiricalFisher,
     GradientCovariance,
+    Adam,
 }
 
 /// What takes the place of y.

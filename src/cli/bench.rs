@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs};
+use super::args::{DeviceArgs, FolderArgs, Operator, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
@@ -98,8 +98,11 @@ fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
 
 fn synthetic(args: &BenchArgs) -> Result<Synthetic> {
     let problem = &args.problem;
-    if problem.target.is_some() || problem.x_scale.is_some() || problem.loss.sample_weights.is_some() {
-        bail!("--target, --x-scale and --sample-weights describe data of your own: give --model and --data as well");
+    if problem.target.is_some() || problem.x_scale.is_some() || problem.class.is_some() || problem.loss.sample_weights.is_some() {
+        bail!("--target, --class, --x-scale and --sample-weights describe data of your own: give --model and --data as well");
+    }
+    if !problem.params.is_empty() || problem.operator == Operator::Adam || problem.adam.second_moments.is_some() {
+        bail!("--params and Adam's preconditioner are of a network of your own: give --model and --data as well");
     }
     Ok(Synthetic {
         widths: args.shape.as_ref().map_or_else(|| SHAPE.to_vec(), |shape| shape.0.clone()),

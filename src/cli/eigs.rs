@@ -13,7 +13,8 @@ use super::reporter::Reporter;
 use super::resume::{self, Named, ResumeArgs};
 use super::values;
 use super::vectors::{load_vectors, write_eigenvectors};
-use crate::job::{EigsJob, EigsMethod, EigsOptions, JobContext};
+use crate::backend::Backend;
+use crate::job::{self, EigsJob, EigsMethod, EigsOptions, Grouping, JobContext};
 use crate::report::{html, table};
 
 /// Extreme eigenvalues to a tolerance, with eigenvectors if asked for
@@ -54,6 +55,18 @@ pub(super) struct EigsArgs {
     vectors: Option<Option<PathBuf>>,
     #[command(flatten)]
     seed: SeedArgs,
+    /// Also examines each diagonal block by itself: tensor for one a tensor, layer for one a layer
+    #[arg(
+        long,
+        value_name = "GROUPING",
+        value_parser = values::grouping,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "tensor",
+        conflicts_with = "resume",
+        help_heading = "Method"
+    )]
+    per_layer: Option<Grouping>,
     #[command(flatten)]
     problem: ProblemArgs,
     #[command(flatten)]
@@ -71,7 +84,7 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let vectors_file = reporter.vectors_file(args.vectors.as_ref())?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.dim())).transpose()?;
+    let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.view().dim())).transpose()?;
     let start = start.map_or_else(Vec::new, |(_, vectors)| vectors);
     let ends = |count| if args.largest_magnitude.is_some() { 0 } else { count };
     let options = EigsOptions {
@@ -90,8 +103,15 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options, start: &start };
-    let named = Named { command: "eigs", options: &options, vectors: &start, job };
-    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
+    let (result, state) = match args.per_layer {
+        None => {
+            let named = Named { command: "eigs", options: &options, vectors: &start, job };
+            resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?
+        }
+        Some(grouping) => {
+            (job::eigs_with_blocks(&problem.objective, &Backend::open(&device)?, &context, (&options, &start), grouping)?, None)
+        }
+    };
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;

@@ -41,7 +41,7 @@ pub(super) fn run(args: &HvpArgs) -> Result<Outcome> {
     let out = OutputFile::new(&args.out)?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let (shape, vectors) = load_vectors(&args.vector, problem.objective.dim())?;
+    let (shape, vectors) = load_vectors(&args.vector, problem.objective.view().dim())?;
     let options = HvpOptions { memory_budget: args.device.memory_budget, ..HvpOptions::default() };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);

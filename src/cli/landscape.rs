@@ -64,7 +64,7 @@ pub(super) fn run(args: &LandscapeArgs) -> Result<Outcome> {
         .with_figure("landscape", chart::slice_of_largest)?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let vectors = args.vectors.as_deref().map(|path| load_vectors(path, problem.objective.dim())).transpose()?;
+    let vectors = args.vectors.as_deref().map(|path| load_vectors(path, problem.objective.view().dim())).transpose()?;
     let options = LandscapeOptions {
         top: args.top,
         bottom: args.bottom,

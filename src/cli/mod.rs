@@ -9,7 +9,9 @@ mod bench;
 mod calibrate;
 mod density;
 mod eigs;
+mod exact;
 mod exit;
+mod hierarchy;
 mod hvp;
 mod invocation;
 mod landscape;
@@ -57,6 +59,8 @@ enum Command {
     Eigs(eigs::EigsArgs),
     Trace(trace::TraceArgs),
     Density(density::DensityCommandArgs),
+    Exact(exact::ExactArgs),
+    Hierarchy(hierarchy::HierarchyArgs),
     Landscape(landscape::LandscapeArgs),
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
@@ -80,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Eigs(args) => eigs::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Density(args) => density::run(args),
+        Command::Exact(args) => exact::run(args),
+        Command::Hierarchy(args) => hierarchy::run(args),
         Command::Landscape(args) => landscape::run(args),
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),

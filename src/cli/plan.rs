@@ -27,7 +27,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<Outcome> {
     let reporter = Reporter::new("plan", &args.report, None)?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
-    let workload = args.lanczos.options(&args.device).workload(problem.objective.dim());
+    let workload = args.lanczos.options(&args.device).workload(problem.objective.view().dim());
     let result = job::plan(&problem.objective, problem.subject(), &device, workload)?;
     reporter.finish(&result, |out| table::plan(out, &result))?;
     Ok(Outcome::Done)

@@ -1,12 +1,12 @@
 //! From the flags to the function whose curvature is asked for.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use super::args::{DeviceArgs, ProblemArgs, Target};
+use super::args::{AdamArgs, DeviceArgs, Operator, ProblemArgs, Target};
 use crate::backend::{BackendKind, BackendOptions};
-use crate::curvature::{Curvature, Objective};
+use crate::curvature::{Curvature, Objective, View};
 use crate::data::{self, DataOptions, NetworkOptions};
-use crate::job::Subject;
+use crate::job::{Preconditioner, Subject};
 use crate::numeric::Precision;
 
 /// The objective and where its data came from.
@@ -14,6 +14,7 @@ use crate::numeric::Precision;
 pub(super) struct Problem {
     pub(super) objective: Objective,
     pub(super) curvature: Curvature,
+    pub(super) preconditioner: Option<Preconditioner>,
     pub(super) source: String,
 }
 
@@ -31,16 +32,50 @@ impl Problem {
             None => data::digits_network()?,
         };
         let dataset = data::load_dataset(&args.data_options(), &model.network)?;
-        let source = dataset.source().to_owned();
+        let mut source = dataset.source().to_owned();
         let criterion = args.loss.criterion(dataset.choose_loss(args.loss.kind, &model.hints, &model.network)?)?;
-        let objective = dataset.into_objective(model.network, criterion, args.loss.weight_decay())?;
-        Ok(Self { objective, curvature: args.curvature(), source })
+        let mut objective = dataset.into_objective(model.network, criterion, args.loss.weight_decay())?;
+        if let Some(class) = args.class {
+            let samples = objective.samples_of_class(class).context(source.clone())?;
+            objective = objective.select(&samples)?;
+            source = format!("{source}, class {class}");
+        }
+        if !args.params.is_empty() {
+            let view = View::matching(&objective.network().tensors(), &args.params).context("--params")?;
+            objective = objective.in_view(view);
+        }
+        let preconditioner = precondition(args, &mut objective)?;
+        Ok(Self { objective, curvature: args.curvature(), preconditioner, source })
     }
 
     /// What reports say about it.
     pub(super) fn subject(&self) -> Subject {
-        Subject::new(&self.objective, self.curvature, self.source.as_str())
+        Subject::new(&self.objective, self.curvature, self.source.as_str()).preconditioned(self.preconditioner.clone())
     }
+}
+
+/// Gives the objective's coordinates the units P^(-1/2) with Adam's P = diag(√v̂ + ε), where that is asked for.
+fn precondition(args: &ProblemArgs, objective: &mut Objective) -> Result<Option<Preconditioner>> {
+    let AdamArgs { second_moments, beta1, beta2, step, eps } = &args.adam;
+    let (path, the_model) = match (second_moments, &args.model) {
+        (None, _) if args.operator != Operator::Adam => return Ok(None),
+        (Some(path), model) => (path, model.as_ref() == Some(path)),
+        (None, Some(model)) => (model, true),
+        (None, None) => bail!("--operator adam needs the optimizer's second moments: give --second-moments FILE"),
+    };
+    let tensors = objective.view().tensors(&objective.network().tensors());
+    let moments = data::load_second_moments(path, &tensors, the_model)?;
+    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵³")]
+    let correction = step.map_or(1.0, |step| 1.0 - beta2.powf(step as f64));
+    let units: Vec<f64> = moments.iter().map(|v| ((v / correction).sqrt() + eps).sqrt().recip()).collect();
+    if let Some(at) = units.iter().position(|unit| !unit.is_finite()) {
+        let name = tensors.iter().find(|tensor| tensor.range.contains(&at)).map_or("", |tensor| tensor.name.as_str());
+        bail!("{}: the second moment of a parameter of {name} is 0, and so is --eps: give an --eps above 0", path.display());
+    }
+    let view = objective.view().clone().scaled(units)?;
+    *objective = objective.clone().in_view(view);
+    let source = path.display().to_string();
+    Ok(Some(Preconditioner { kind: "adam", source, beta1: *beta1, beta2: *beta2, step: *step, eps: *eps }))
 }
 
 impl ProblemArgs {

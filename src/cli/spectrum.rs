@@ -14,7 +14,8 @@ use super::reporter::Reporter;
 use super::resume::{self, Named, ResumeArgs};
 use super::values;
 use super::vectors::write_eigenvectors;
-use crate::job::{JobContext, SpectrumJob, SpectrumOptions};
+use crate::backend::Backend;
+use crate::job::{self, BatchOptions, Grouping, JobContext, SpectrumJob, SpectrumOptions};
 use crate::report::{chart, csv, html, table};
 
 /// The spectrum: extreme eigenvalues, trace, density, negative share, largest stable step
@@ -36,6 +37,15 @@ pub(super) struct SpectrumArgs {
     /// γ of log det(A + γI) and the effective dimension; for operators that are positive semidefinite, such as ggn
     #[arg(long, value_name = "G", value_parser = values::positive, help_heading = "Method")]
     damping: Option<f64>,
+    /// Also examines random mini-batches of B samples each
+    #[arg(long, value_name = "B", value_parser = values::count, help_heading = "Method")]
+    batch_size: Option<usize>,
+    /// How many mini-batches
+    #[arg(long, value_name = "M", value_parser = values::count, default_value_t = 10, requires = "batch_size", help_heading = "Method")]
+    batches: usize,
+    /// Of the samples drawn for the mini-batches
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "batch_size", help_heading = "Method")]
+    batch_seed: u64,
     /// Writes values [k] and unit vectors [k, n] of the eigenpairs that are found first (--deflate) to a .npz file: the positive ones
     /// descending, then the negative ones ascending [default with --out: eigenvectors.npz in that folder]
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
@@ -44,6 +54,18 @@ pub(super) struct SpectrumArgs {
     lanczos: LanczosArgs,
     #[command(flatten)]
     density: DensityArgs,
+    /// Also examines each diagonal block by itself: tensor for one a tensor, layer for one a layer
+    #[arg(
+        long,
+        value_name = "GROUPING",
+        value_parser = values::grouping,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "tensor",
+        conflicts_with = "resume",
+        help_heading = "Method"
+    )]
+    per_layer: Option<Grouping>,
     #[command(flatten)]
     problem: ProblemArgs,
     #[command(flatten)]
@@ -77,8 +99,17 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = SpectrumJob { context: &context, options: &options };
-    let named = Named { command: "spectrum", options: &options, vectors: &[], job };
-    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
+    let (mut result, state) = match args.per_layer {
+        None => {
+            let named = Named { command: "spectrum", options: &options, vectors: &[], job };
+            resume::run(&problem, device.clone(), (args.folder.out.as_deref(), &args.resume, &args.report), named)?
+        }
+        Some(grouping) => (job::spectrum_with_blocks(&problem.objective, &Backend::open(&device)?, &context, &options, grouping)?, None),
+    };
+    if let Some(size) = args.batch_size {
+        let batches = BatchOptions { size, count: args.batches, seed: args.batch_seed };
+        job::add_batches(&mut result, &problem.objective, &Backend::open(&device)?, &context, &options, batches)?;
+    }
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;

@@ -27,7 +27,7 @@ const SEED: u64 = 0x6865_7370_6572;
 impl Synthetic {
     /// It, as the commands take one.
     pub(super) fn problem(&self) -> Result<Problem> {
-        Ok(Problem { objective: self.objective()?, curvature: self.curvature, source: "synthetic".into() })
+        Ok(Problem { objective: self.objective()?, curvature: self.curvature, preconditioner: None, source: "synthetic".into() })
     }
 
     /// Weights of variance 1/in and standard normal inputs, so that activations are neither all saturated nor all zero.

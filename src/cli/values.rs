@@ -1,7 +1,7 @@
 //! Parsers for the values of flags, where the type's own `FromStr` is not enough.
 
 use crate::estimate::{DiagonalMethod, Probe, TraceMethod};
-use crate::job::EigsMethod;
+use crate::job::{EigsMethod, Grouping};
 use crate::krylov::Reorthogonalization;
 use crate::model::Activation;
 
@@ -23,6 +23,25 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 pub(super) fn finite(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "is not a number".to_owned())?;
     if value.is_finite() { Ok(value) } else { Err("must be finite".into()) }
+}
+
+/// A finite number not below zero.
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+    finite(text).and_then(|value| if value >= 0.0 { Ok(value) } else { Err("must not be below 0".into()) })
+}
+
+/// The decay of a running average: from 0 to below 1.
+pub(super) fn decay(text: &str) -> Result<f64, String> {
+    finite(text).and_then(|value| if (0.0..1.0).contains(&value) { Ok(value) } else { Err("must be from 0 to below 1".into()) })
+}
+
+/// `tensor` or `layer`.
+pub(super) fn grouping(text: &str) -> Result<Grouping, String> {
+    match text {
+        "tensor" => Ok(Grouping::Tensor),
+        "layer" => Ok(Grouping::Layer),
+        _ => Err("tensor or layer".into()),
+    }
 }
 
 /// A count of at least one.

@@ -119,21 +119,19 @@ impl Inputs {
         }
     }
 
-    /// The rows of `samples`, unscaled in the type they came in where they are in memory.
+    /// The rows of `samples`, in that order and in the type they came in.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn rows(&self, samples: Range<usize>) -> Result<Self> {
-        let range = samples.start * self.width..samples.end * self.width;
+    pub fn select(&self, samples: &[usize]) -> Result<Self> {
+        fn gather<T: Copy>(values: &[T], width: usize, samples: &[usize]) -> Vec<T> {
+            samples.iter().flat_map(|sample| &values[sample * width..(sample + 1) * width]).copied().collect()
+        }
         let values = match &self.values {
-            Storage::U8(values) => Storage::U8(values[range].to_vec()),
-            Storage::F32(values) => Storage::F32(values[range].to_vec()),
-            Storage::F64(values) => Storage::F64(values[range].to_vec()),
-            Storage::Packed(values) => {
-                let mut numbers = Vec::with_capacity(range.len());
-                values.for_each(range, |number| numbers.push(number));
-                Storage::F64(numbers)
-            }
+            Storage::U8(values) => Storage::U8(gather(values, self.width, samples)),
+            Storage::F32(values) => Storage::F32(gather(values, self.width, samples)),
+            Storage::F64(values) => Storage::F64(gather(values, self.width, samples)),
+            Storage::Packed(values) => Storage::Packed(values.select(self.width, samples)),
         };
         Self::new(values, self.width, self.scale)
     }

@@ -6,6 +6,7 @@ mod operator;
 mod packed;
 mod plan;
 mod targets;
+mod view;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use inputs::{Inputs, Storage};
 pub use operator::{Curvature, OutputCurvature};
 pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
+pub use view::{View, Viewed};
 
 /// f(θ) = Σ ωₙ ℓₙ(network(xₙ; θ), yₙ) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
 ///
@@ -37,6 +39,7 @@ pub struct Objective {
     sample_weights: Option<Arc<Vec<f64>>>,
     /// ω of a sample of weight 1.
     unit_weight: f64,
+    view: Arc<View>,
 }
 
 impl Objective {
@@ -65,6 +68,7 @@ impl Objective {
             )));
         }
         targets::check(&network, &criterion, &inputs, &targets)?;
+        let view = Arc::new(View::whole(network.layout().dim()));
         let objective = Self {
             network: Arc::new(network),
             criterion: Arc::new(criterion),
@@ -73,8 +77,21 @@ impl Objective {
             targets: Arc::new(targets),
             sample_weights: None,
             unit_weight: 1.0,
+            view,
         };
         objective.reduced()
+    }
+
+    /// The same function of the coordinates of `view`.
+    #[must_use]
+    pub fn in_view(self, view: View) -> Self {
+        Self { view: Arc::new(view), ..self }
+    }
+
+    /// The coordinates in which it is seen; all parameters unless [another](Self::in_view) is given. Operators made by
+    /// [`backend::run`](crate::backend::run) are those of the coordinates, a backend's own ones those of all parameters.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// The same objective with weights of its samples.
@@ -168,23 +185,44 @@ impl Objective {
         self.inputs.samples()
     }
 
-    /// The same objective on some of the samples: its mean is over those alone.
+    /// The same objective on some of the samples, in the order given: its mean is over those alone.
     ///
     /// # Errors
-    /// [`Error::Input`] where `samples` is empty or beyond N, or none of them has weight.
-    pub fn samples_only(&self, samples: Range<usize>) -> Result<Self> {
-        if samples.is_empty() || samples.end > self.samples() {
-            return Err(Error::Input(format!("samples {samples:?} of {}: at least one that is there is needed", self.samples())));
+    /// [`Error::Input`] where `samples` is empty or one is beyond N, or none of them has weight.
+    pub fn select(&self, samples: &[usize]) -> Result<Self> {
+        if samples.is_empty() || samples.iter().any(|&sample| sample >= self.samples()) {
+            let most = samples.iter().max().map_or_else(|| "none".to_owned(), |most| format!("up to number {most}"));
+            return Err(Error::Input(format!("samples {most} of {}: at least one that is there is needed", self.samples())));
         }
         let outputs = self.network.outputs();
         let targets = match &*self.targets {
-            Targets::Classes(classes) => Targets::Classes(classes[samples.clone()].to_vec()),
-            Targets::Values(values) => Targets::Values(values[samples.start * outputs..samples.end * outputs].to_vec()),
+            Targets::Classes(classes) => Targets::Classes(samples.iter().map(|&sample| classes[sample]).collect()),
+            Targets::Values(values) => {
+                Targets::Values(samples.iter().flat_map(|sample| &values[sample * outputs..(sample + 1) * outputs]).copied().collect())
+            }
             Targets::Inputs => Targets::Inputs,
         };
-        let sample_weights = self.sample_weights.as_ref().map(|weights| Arc::new(weights[samples.clone()].to_vec()));
-        let inputs = Arc::new(self.inputs.rows(samples)?);
+        let sample_weights = self.sample_weights.as_ref().map(|weights| Arc::new(samples.iter().map(|&sample| weights[sample]).collect()));
+        let inputs = Arc::new(self.inputs.select(samples)?);
         Self { inputs, targets: Arc::new(targets), sample_weights, ..self.clone() }.reduced()
+    }
+
+    /// The numbers of the samples of class `class`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the targets are no classes or none is this one.
+    pub fn samples_of_class(&self, class: u32) -> Result<Vec<usize>> {
+        let Targets::Classes(classes) = &*self.targets else {
+            return Err(Error::Input(format!("class {class}: the targets of {} are no classes", self.criterion.loss())));
+        };
+        let samples: Vec<usize> = (0..classes.len()).filter(|&sample| classes[sample] == class).collect();
+        if samples.is_empty() {
+            return Err(Error::Input(format!(
+                "no sample is of class {class}: the classes of the network are 0 to {}",
+                self.network.outputs() - 1
+            )));
+        }
+        Ok(samples)
     }
 
     /// Number of parameters.

@@ -81,6 +81,14 @@ impl Packed {
         }
     }
 
+    /// The rows `samples` of `width` numbers each, one after another, copied as they are.
+    #[must_use]
+    pub fn select(&self, width: usize, samples: &[usize]) -> Self {
+        let row = |&sample: &usize| self.bytes_of(sample * width..(sample + 1) * width);
+        let bytes: Vec<u8> = samples.iter().flat_map(row).copied().collect();
+        Self { bytes: Arc::new(bytes), start: 0, len: samples.len() * width, kind: self.kind }
+    }
+
     /// The numbers in double precision, exactly.
     pub fn to_f64(&self) -> Vec<f64> {
         let mut numbers = Vec::with_capacity(self.len);
@@ -136,6 +144,7 @@ mod tests {
             let mut scaled = [0.0_f32; 2];
             packed.copy_scaled(1..3, 2.0, &mut scaled);
             assert_eq!(scaled, [-0.5, 6.0]);
+            assert_eq!(packed.select(1, &[2, 0, 2]).to_f64(), [3.0, 1.5, 3.0]);
             packed.truncate(2);
             assert_eq!(packed.to_f64(), [1.5, -0.25]);
         }

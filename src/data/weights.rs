@@ -14,6 +14,7 @@ use super::array::Values;
 use super::chain::{chains, natural_order, unique_chain};
 use super::file::{has_ending, quoted};
 use super::hints::ModelHints;
+use super::moments::is_optimizer_state;
 use super::onnx;
 use super::safetensors::{metadata, parse, to_array};
 use crate::error::{Error, Result};
@@ -66,6 +67,7 @@ pub(super) fn parse_network(path: &Path, bytes: &[u8], options: &NetworkOptions)
         activations(dense.len(), options, &hints).map_err(|problem| Error::Input(format!("{}: {problem}", path.display())))?;
     let layers = dense.iter().zip(activations).map(|(layer, activation)| layer.read(path, activation)).collect::<Result<_>>()?;
     let network = Network::new(layers).map_err(|error| in_format(error.to_string()))?;
+    let network = network.named(dense.into_iter().map(|layer| layer.prefix).collect());
     Ok(Model { network, hints })
 }
 
@@ -81,6 +83,7 @@ struct Dense<'a> {
 /// The layers that the tensors make up, in the natural order of their names.
 fn dense_layers<'a>(tensors: &SafeTensors<'a>) -> Result<Vec<Dense<'a>>, String> {
     let mut named = tensors.tensors();
+    named.retain(|(name, _)| !is_optimizer_state(name));
     named.sort_by(|(a, _), (b, _)| natural_order(a, b));
     let (mut weights, mut biases) = (Vec::new(), BTreeMap::new());
     for (name, tensor) in named {

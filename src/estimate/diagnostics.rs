@@ -18,6 +18,14 @@ pub struct LearningRate {
     pub upper: Option<f64>,
 }
 
+impl LearningRate {
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { value: factor * self.value, lower: factor * self.lower, upper: self.upper.map(|upper| factor * upper) }
+    }
+}
+
 /// 2/λmax with its bar; none where λmax ≤ 0 (no step is too large) or no value is known. `resolution` is τ, and part of the residual.
 pub fn max_stable_learning_rate(largest: Option<RitzValue>, resolution: f64) -> Option<LearningRate> {
     let RitzValue { value, residual } = largest.filter(|ritz| ritz.value > 0.0)?;

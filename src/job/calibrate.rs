@@ -6,7 +6,8 @@ mod trials;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::exact::{Known, Spectrum};
+use self::exact::Known;
+pub(super) use self::exact::{Spectrum, form};
 use self::trials::{Outcome, matrix_trials, spectrum_trials};
 use super::context::JobContext;
 use super::lanczos_run::SamplingOptions;
@@ -104,7 +105,7 @@ pub fn calibrate<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, o
     let plan = options.sampling.plan_in(dim)?;
     let header = Header::new("hesper.calibrate/1", operator, context)?;
     let columns = memory::columns(operator, options.sampling.memory_budget, 3, memory::MAX_COLUMNS);
-    let matrix = exact::form(operator, columns, |done| context.progress.update(Stage::Products, done, dim as u64))?;
+    let matrix = form(operator, columns, |done| context.progress.update(Stage::Products, done, dim as u64))?;
     let stats = meter.stats(operator, LanczosSeconds::default());
     let spectrum = Spectrum::of(&matrix)?;
     let matrix = Known::dense(matrix);
@@ -251,7 +252,7 @@ mod tests {
     /// The twin that keeps the coverage honest: bars of another operator's spectrum must be found to miss.
     #[test]
     fn a_wrong_spectrum_is_found_out() {
-        let matrix = exact::form(&operator(), 32, |_| {}).unwrap();
+        let matrix = form(&operator(), 32, |_| {}).unwrap();
         let truth = Spectrum::of(&matrix).unwrap();
         let shifted = Spectrum::new(truth.eigenvalues().iter().map(|value| value + 0.05).collect());
         let plan = SamplingOptions { probes: 8, steps: 20, ..Default::default() }.plan_in(150).unwrap();

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::progress::Progress;
-use super::record::{DataRecord, LayerRecord, ModelRecord};
+use super::record::{DataRecord, LayerRecord, ModelRecord, Preconditioner, ViewRecord};
 use crate::curvature::{Curvature, Objective};
-use crate::model::{Criterion, Layout, WeightDecay};
+use crate::model::{Criterion, Tensor, WeightDecay};
 
 /// What a report says about the model, its data and its loss; the operator itself does not know.
 #[derive(Clone, Debug)]
@@ -20,8 +20,12 @@ pub struct Subject {
     pub weight_decay: WeightDecay,
     /// Which operator of the objective.
     pub curvature: Curvature,
-    /// θ, in the order of `torch.nn.utils.parameters_to_vector`.
+    /// The coordinates of θ: its chosen parameters in their units, in the order of `torch.nn.utils.parameters_to_vector`.
     pub parameters: Vec<f64>,
+    /// The chosen tensors, with their ranges among the coordinates.
+    pub tensors: Vec<Tensor>,
+    /// What reports say of the coordinates.
+    pub view: Option<ViewRecord>,
 }
 
 impl Subject {
@@ -33,19 +37,45 @@ impl Subject {
             activation: layer.activation.to_string(),
             bias: layer.bias.is_some(),
         };
+        let view = objective.view();
+        let tensors = view.tensors(&objective.network().tensors());
         Self {
             model: ModelRecord { layers: objective.network().layers().iter().map(layer).collect(), parameters: objective.dim() },
             data: DataRecord { samples: objective.samples(), source: source.into() },
             criterion: objective.criterion().clone(),
             weight_decay: objective.weight_decay(),
             curvature,
-            parameters: objective.network().parameters(),
+            parameters: view.coordinates(&objective.network().parameters()),
+            view: (!view.is_whole(objective.dim())).then(|| ViewRecord {
+                tensors: tensors.iter().map(|tensor| tensor.name.clone()).collect(),
+                parameters: view.dim(),
+                preconditioner: None,
+            }),
+            tensors,
         }
     }
 
-    /// Where each tensor is in a vector of all parameters.
-    pub(super) fn layout(&self) -> Layout {
-        Layout::new(self.model.layers.iter().map(|layer| (layer.out, layer.r#in, layer.bias)))
+    /// The same where the view's units come from `preconditioner`.
+    #[must_use]
+    pub fn preconditioned(mut self, preconditioner: Option<Preconditioner>) -> Self {
+        if let Some(view) = &mut self.view {
+            view.preconditioner = preconditioner;
+        }
+        self
+    }
+
+    /// The same with the preconditioner of `other`, a subject in the same units.
+    #[must_use]
+    pub(super) fn preconditioned_as(self, other: &Self) -> Self {
+        self.preconditioned(other.view.as_ref().and_then(|view| view.preconditioner.clone()))
+    }
+
+    /// The operator's name: `adam` is the Hessian with an optimizer's preconditioner around it.
+    pub fn operator(&self) -> &'static str {
+        match (self.curvature, self.view.as_ref().and_then(|view| view.preconditioner.as_ref())) {
+            (Curvature::Hessian, Some(preconditioner)) => preconditioner.kind,
+            (curvature, _) => curvature.name(),
+        }
     }
 }
 

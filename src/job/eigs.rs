@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::blocks::BlockRecord;
 use super::context::JobContext;
 use super::floor;
 use super::memory;
-use super::pairs::{certify, downloaded, mass, tensors};
+use super::pairs::{certify, downloaded, mass};
 use super::progress::Stage;
 use super::record::{Eigenvalue, Eigenvalues, Header, Meter, Stats};
 use crate::backend::{OperatorJob, ProductError, SpotCheck};
@@ -105,6 +106,9 @@ pub struct EigsReport {
     pub miss_probability: Option<f64>,
     /// max|YᵀY − I| of the unit vectors Y: far below 1, no eigenvalue is listed twice.
     pub orthogonality: f64,
+    /// The diagonal blocks, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlockRecord>,
     /// What rounding leaves uncertain, relative to the largest magnitude; residuals and intervals are widened by it.
     pub floor: Floor,
     /// Products of the iteration.
@@ -160,8 +164,8 @@ pub fn eigs<A: CurvatureOperator>(
     let certificates = certify(operator, context, &found.pairs)?;
     let floor = floor::measured(operator.space(), plan.seed, product, Some(certificates.orthogonality))?;
     let resolution = floor.relative * found.scale;
-    let layout = context.subject.layout();
-    let is_laid_out = layout.dim() == operator.space().dim();
+    let tensors = &context.subject.tensors;
+    let is_laid_out = tensors.last().is_some_and(|last| last.range.end == operator.space().dim());
     let mut listed = Vec::new();
     let mut rows = Vec::new();
     for (pair, &measured) in found.pairs.iter().zip(&certificates.residuals) {
@@ -170,7 +174,7 @@ pub fn eigs<A: CurvatureOperator>(
         eigenvalue.measured_residual = Some(measured);
         let reach = measured + resolution;
         eigenvalue.interval = Some([pair.ritz.value - reach, pair.ritz.value + reach]);
-        eigenvalue.mass = is_laid_out.then(|| mass(&layout, &vector));
+        eigenvalue.mass = is_laid_out.then(|| mass(tensors, &vector));
         listed.push(eigenvalue);
         rows.push(vector);
     }
@@ -187,10 +191,11 @@ pub fn eigs<A: CurvatureOperator>(
         header,
         options: EigsOptions { tol: Some(plan.tol), basis: Some(plan.capacity), max_steps: Some(plan.max_products), ..options.clone() },
         eigenvalues,
-        tensors: if is_laid_out { tensors(&layout) } else { Vec::new() },
+        tensors: if is_laid_out { tensors.iter().map(|tensor| tensor.name.clone()).collect() } else { Vec::new() },
         accuracy_reached: found.converged,
         miss_probability: found.miss_probability,
         orthogonality: certificates.orthogonality,
+        blocks: Vec::new(),
         floor,
         steps,
         products: EigsProducts {

@@ -150,9 +150,9 @@ pub fn landscape<A: CurvatureOperator>(
     let total = directions.len() * points + plane.map_or(0, |_| side * side);
     let mut evaluations = 0;
     let mut evaluate = |steps: &[(f64, &Direction)]| -> Result<f64> {
-        let mut parameters = context.subject.parameters.clone();
+        let mut parameters = objective.network().parameters();
         for (t, direction) in steps {
-            parameters.iter_mut().zip(&direction.vector).for_each(|(parameter, v)| *parameter += t * v);
+            objective.view().step(&mut parameters, *t, &direction.vector);
         }
         evaluations += 1;
         context.progress.update(Stage::Losses, evaluations as u64, total as u64);

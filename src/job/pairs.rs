@@ -6,7 +6,7 @@ use crate::curvature::CurvatureOperator;
 use crate::error::Result;
 use crate::estimate::Deflation;
 use crate::krylov::{EigenPair, Slot, VectorSpace as _};
-use crate::model::Layout;
+use crate::model::Tensor;
 
 /// Unit eigenvectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,19 +97,9 @@ impl Eigenvectors {
     }
 }
 
-/// The names of a network's tensors, in the order of [`mass`].
-pub(super) fn tensors(layout: &Layout) -> Vec<String> {
-    let names = |(index, layer): (usize, &crate::model::LayerRange)| {
-        let bias = layer.bias.as_ref().map(|_| format!("layer {index} bias"));
-        [Some(format!("layer {index} weight")), bias]
-    };
-    layout.layers().iter().enumerate().flat_map(names).flatten().collect()
-}
-
-/// The share of a vector's sum of squares in each tensor.
-pub(super) fn mass(layout: &Layout, vector: &[f64]) -> Vec<f64> {
+/// The share of a vector's sum of squares in each of `tensors`.
+pub(super) fn mass(tensors: &[Tensor], vector: &[f64]) -> Vec<f64> {
     let square = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
     let total = square(vector);
-    let ranges = layout.layers().iter().flat_map(|layer| [Some(&layer.weight), layer.bias.as_ref()]).flatten();
-    ranges.map(|range| square(&vector[range.clone()]) / total).collect()
+    tensors.iter().map(|tensor| square(&vector[tensor.range.clone()]) / total).collect()
 }

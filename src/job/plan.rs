@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::context::Subject;
-use super::record::{DataRecord, ModelRecord};
+use super::record::{DataRecord, ModelRecord, ViewRecord};
 use crate::backend::{self, BackendOptions};
-use crate::curvature::{Curvature, MemoryPlan, Objective, Workload};
+use crate::curvature::{MemoryPlan, Objective, Workload};
 use crate::error::Result;
 use crate::numeric::Precision;
 
@@ -25,7 +25,10 @@ pub struct PlanReport {
     /// Of vectors and products.
     pub precision: Precision,
     /// Which operator.
-    pub operator: Curvature,
+    pub operator: &'static str,
+    /// The coordinates, where they are not all parameters as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewRecord>,
     /// The bytes, and how they were made to fit.
     pub plan: MemoryPlan,
 }
@@ -39,11 +42,12 @@ pub fn plan(objective: &Objective, subject: Subject, options: &BackendOptions, w
     Ok(PlanReport {
         schema: "hesper.plan/1",
         version: env!("CARGO_PKG_VERSION"),
+        operator: subject.operator(),
+        view: subject.view,
         model: subject.model,
         data: subject.data,
         backend: planned.backend.name(),
         precision: planned.precision,
-        operator: subject.curvature,
         plan: planned.memory,
     })
 }

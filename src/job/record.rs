@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::context::JobContext;
 use super::progress::Stage;
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator};
+use crate::curvature::{BackendInfo, CurvatureOperator};
 use crate::error::{Error, Result};
 use crate::estimate::Quadrature;
 use crate::krylov::{Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
@@ -78,8 +78,48 @@ pub struct Header {
     pub loss: LossRecord,
     /// What computed.
     pub backend: BackendInfo,
-    /// Which operator.
-    pub operator: Curvature,
+    /// Which operator: its name.
+    pub operator: &'static str,
+    /// The coordinates, where they are not all parameters as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewRecord>,
+}
+
+/// `view`: the coordinates that an operator was examined in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ViewRecord {
+    /// The chosen tensors.
+    pub tensors: Vec<String>,
+    /// How many parameters they have; everything in the result is of these alone, vectors and the gradient's norm as well.
+    pub parameters: usize,
+    /// What their units are made of, where they have units of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preconditioner: Option<Preconditioner>,
+}
+
+/// `view.preconditioner`: P of P^(-1/2) A P^(-1/2).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Preconditioner {
+    /// `adam`: P = diag(√v̂ + ε) with v̂ = v / (1 − β₂^t).
+    pub kind: &'static str,
+    /// Where v came from.
+    pub source: String,
+    /// β₁; it only matters to the largest stable step.
+    pub beta1: f64,
+    /// β₂.
+    pub beta2: f64,
+    /// t; none where v is taken for v̂.
+    pub step: Option<u64>,
+    /// ε.
+    pub eps: f64,
+}
+
+impl Preconditioner {
+    /// By how much momentum, an average with β₁ of the gradients, raises the largest stable step: λmax(P⁻¹H) may be up to
+    /// (2 + 2β₁)/((1 − β₁)η) (Cohen et al. 2022, "Adaptive gradient methods at the edge of stability"), 38/η for β₁ = 0.9.
+    pub(super) fn momentum_factor(&self) -> f64 {
+        (1.0 + self.beta1) / (1.0 - self.beta1)
+    }
 }
 
 impl Header {
@@ -104,8 +144,14 @@ impl Header {
                 decay: subject.weight_decay.over,
             },
             backend: operator.info(),
-            operator: subject.curvature,
+            operator: subject.operator(),
+            view: subject.view.clone(),
         })
+    }
+
+    /// n, the dimension of the operator.
+    pub fn dim(&self) -> usize {
+        self.view.as_ref().map_or(self.model.parameters, |view| view.parameters)
     }
 }
 
@@ -203,6 +249,18 @@ pub struct Stats {
     pub resumed: Option<u64>,
     /// Wall-clock times.
     pub seconds: Seconds,
+}
+
+impl Stats {
+    /// Adds what a later part of the same job took.
+    pub(super) fn add(&mut self, later: &Self) {
+        let sum = |x: Option<f64>, y: Option<f64>| x.zip(y).map(|(x, y)| x + y);
+        self.hvps += later.hvps;
+        self.readbacks += later.readbacks;
+        self.seconds.total = self.seconds.total.max(later.seconds.total);
+        self.seconds.hvp = sum(self.seconds.hvp, later.seconds.hvp);
+        self.seconds.orthogonalization = sum(self.seconds.orthogonalization, later.seconds.orthogonalization);
+    }
 }
 
 /// `stats.seconds`. Parts are null where a device works asynchronously and has no clock of its own, since the host cannot tell them apart.

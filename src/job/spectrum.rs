@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
+use super::batches::{BatchRecord, BatchSummary};
+use super::blocks::BlockRecord;
 use super::context::JobContext;
 use super::convergence::Convergence;
 use super::diagnostics::{Diagnostics, check_damping, gradient_curvature, relative_sharpness};
 use super::lanczos_run::{Sampled, SamplingOptions, SamplingPlan, extremes_of, records, sample};
-use super::pairs::{Eigenvectors, mass, tensors};
+use super::pairs::{Eigenvectors, mass};
 use super::record::{Eigenvalues, Header, Meter, ProbeRecord, Stats};
 use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
@@ -16,7 +18,7 @@ use crate::estimate::{
     count_above, damped, frobenius_squared, functionals, max_stable_learning_rate, negative_share, outlier_split, saddle_index, tail_fit,
 };
 use crate::krylov::{Extremes, Reorthogonalization, RitzValue, VectorSpace as _};
-use crate::model::Layout;
+use crate::model::Tensor;
 
 /// How to estimate a spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,6 +82,9 @@ pub struct SpectrumReport {
     pub negative_share: NegativeShare,
     /// 2/λmax; null where λmax ≤ 0.
     pub max_stable_learning_rate: Option<LearningRate>,
+    /// The largest stable step of the preconditioned optimizer with its momentum, (1 + β₁)/(1 − β₁) times as much; where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_stable_learning_rate: Option<LearningRate>,
     /// Sums of functions over all eigenvalues.
     pub functionals: Functionals,
     /// With a damping.
@@ -87,6 +92,15 @@ pub struct SpectrumReport {
     pub damped: Option<Damped>,
     /// What it says about training.
     pub diagnostics: Diagnostics,
+    /// The diagonal blocks, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<BlockRecord>,
+    /// Mini-batches, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<BatchRecord>,
+    /// What the batches tell together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_summary: Option<BatchSummary>,
     /// How the extreme values settled, step by step.
     pub convergence: Option<Convergence>,
     /// What rounding leaves uncertain, relative to the largest magnitude; all bars are widened by it.
@@ -127,10 +141,10 @@ pub fn spectrum<A: CurvatureOperator>(
         options.tol * measure.scale(),
     )
     .widened(measure.resolution());
-    let layout = context.subject.layout();
-    let is_laid_out = layout.dim() == operator.space().dim();
+    let tensors = &context.subject.tensors;
+    let is_laid_out = tensors.last().is_some_and(|last| last.range.end == operator.space().dim());
     if is_laid_out {
-        locate(&mut eigenvalues, &deflation, &layout);
+        locate(&mut eigenvalues, &deflation, tensors);
     }
     let mut warnings = [operator.warnings(), plan.warnings.clone()].concat();
     warnings.extend(convergence_warning(&eigenvalues, options));
@@ -143,19 +157,25 @@ pub fn spectrum<A: CurvatureOperator>(
     let sharpness = ends.largest.first().map(widened);
     let norm =
         ends.largest.first().into_iter().chain(ends.smallest.first()).map(widened).max_by(|x, y| x.value.abs().total_cmp(&y.value.abs()));
+    let rate = max_stable_learning_rate(sharpness, measure.resolution());
+    let preconditioner = header.view.as_ref().and_then(|view| view.preconditioner.as_ref());
     Ok(SpectrumReport {
+        adam_stable_learning_rate: preconditioner.and_then(|preconditioner| Some(rate?.times(preconditioner.momentum_factor()))),
         header,
         options: options.clone(),
         eigenvalues,
-        tensors: if is_laid_out { tensors(&layout) } else { Vec::new() },
+        tensors: if is_laid_out { tensors.iter().map(|tensor| tensor.name.clone()).collect() } else { Vec::new() },
         trace: measure.trace(),
         frobenius_squared: frobenius_squared(&measure),
         density: estimate::density(&measure, &options.density)?,
         negative_share: diagnostics.saddle_index.negative_share,
-        max_stable_learning_rate: max_stable_learning_rate(sharpness, measure.resolution()),
+        max_stable_learning_rate: rate,
         functionals: functionals(&measure, norm.map_or((0.0, 0.0), |ritz| (ritz.value.abs(), ritz.residual))),
         damped: options.damping.map(|damping| damped(&measure, damping)).transpose()?,
         diagnostics,
+        blocks: Vec::new(),
+        batches: Vec::new(),
+        batch_summary: None,
         convergence: Convergence::of(&deflation, &measure)?,
         floor: measure.floor(),
         vectors: options.vectors.then(|| Eigenvectors::of(&deflation, operator.space().dim())),
@@ -166,11 +186,11 @@ pub fn spectrum<A: CurvatureOperator>(
 }
 
 /// Adds where their vectors lie to those of the values that are pairs found first.
-fn locate(eigenvalues: &mut Eigenvalues, deflation: &Deflation, layout: &Layout) {
+fn locate(eigenvalues: &mut Eigenvalues, deflation: &Deflation, tensors: &[Tensor]) {
     let known: Vec<_> = deflation.pairs().iter().zip(deflation.vectors()).collect();
     for eigenvalue in eigenvalues.largest.iter_mut().chain(&mut eigenvalues.smallest) {
         let vector = known.iter().find(|(pair, _)| pair.value == eigenvalue.value).map(|(_, vector)| *vector);
-        eigenvalue.mass = vector.map(|vector| mass(layout, vector));
+        eigenvalue.mass = vector.map(|vector| mass(tensors, vector));
     }
 }
 

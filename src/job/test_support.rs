@@ -7,7 +7,7 @@ use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Schedule};
 use crate::error::Result;
 use crate::krylov::test_support::{Columns, MatrixOperator};
 use crate::krylov::{LinearOperator as _, Slot, VectorSpace as _};
-use crate::model::Loss;
+use crate::model::{Loss, Tensor};
 use crate::numeric::Precision;
 
 /// f(θ) = ½ θᵀAθ at θ = (1, ..., 1): its gradient is A·1, its Hessian A.
@@ -52,6 +52,8 @@ pub(super) fn context() -> JobContext<'static> {
         weight_decay: 0.0.into(),
         curvature: Curvature::Hessian,
         parameters: Vec::new(),
+        tensors: vec![Tensor { name: "0.weight".into(), shape: vec![2, 3], range: 0..6, layer: 0 }],
+        view: None,
     };
     JobContext::new(subject, &Silent)
 }

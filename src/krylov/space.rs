@@ -4,6 +4,8 @@
 //! [`VectorSpace::download`] brings a number to the host. Scalars therefore live beside the vectors, in rows named by a [`Slot`],
 //! and a GPU may run hundreds of steps without waiting for the host.
 
+use std::ops::Range;
+
 use crate::error::Result;
 use crate::numeric::Precision;
 use crate::rng::Distribution;
@@ -27,11 +29,11 @@ pub trait VectorSpace {
     /// n, the length of a vector.
     fn dim(&self) -> usize;
 
+    /// b of a block.
+    fn columns(&self, x: &Self::Block) -> usize;
+
     /// In what precision the vectors are kept; solvers scale their thresholds with it.
     fn precision(&self) -> Precision;
-
-    /// b, the vectors of a block.
-    fn columns(&self, x: &Self::Block) -> usize;
 
     /// A block of `columns` zero vectors.
     ///
@@ -88,6 +90,24 @@ pub trait VectorSpace {
 
     /// x ← d ∘ x, every column element by element times the single one of `d`.
     fn multiply(&self, d: &Self::Block, x: &mut Self::Block) -> Result<()>;
+
+    /// The space of vectors of length `dim` on the same device, in the same precision.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::error::Error::Memory) where the device cannot hold one.
+    fn of_length(&self, dim: usize) -> Result<Self>
+    where
+        Self: Sized;
+
+    /// Columns of `y`, a block of `part`, ← the elements `ranges` of those of `x`, one range after another.
+    fn take(&self, x: &Self::Block, ranges: &[Range<usize>], part: &Self, y: &mut Self::Block) -> Result<()>
+    where
+        Self: Sized;
+
+    /// The reverse of [`take`](Self::take): the elements `ranges` of the columns of `x` ← those of `y`. The others stay.
+    fn put(&self, y: &Self::Block, part: &Self, ranges: &[Range<usize>], x: &mut Self::Block) -> Result<()>
+    where
+        Self: Sized;
 
     /// All of `s`, row by row. A readback.
     fn read(&self, s: &Self::Scalars) -> Result<Vec<f64>>;

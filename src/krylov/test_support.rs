@@ -1,6 +1,7 @@
 //! The plainest space and operators with known spectra, for tests of what is built on the traits.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::operator::LinearOperator;
 use super::space::{Slot, VectorSpace};
@@ -41,12 +42,12 @@ impl VectorSpace for HostSpace {
         self.dim
     }
 
-    fn precision(&self) -> Precision {
-        self.precision
-    }
-
     fn columns(&self, x: &Columns) -> usize {
         x.len()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn block(&self, columns: usize) -> Result<Columns> {
@@ -146,6 +147,34 @@ impl VectorSpace for HostSpace {
 
     fn multiply(&self, d: &Columns, x: &mut Columns) -> Result<()> {
         x.iter_mut().for_each(|x| x.iter_mut().zip(&d[0]).for_each(|(x, d)| *x *= d));
+        Ok(())
+    }
+
+    fn of_length(&self, dim: usize) -> Result<Self> {
+        Ok(Self::new(dim))
+    }
+
+    fn take(&self, x: &Columns, ranges: &[Range<usize>], _part: &Self, y: &mut Columns) -> Result<()> {
+        for (x, y) in x.iter().zip(y) {
+            let mut y = y.as_mut_slice();
+            for range in ranges {
+                let (head, rest) = y.split_at_mut(range.len());
+                head.copy_from_slice(&x[range.clone()]);
+                y = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, y: &Columns, _part: &Self, ranges: &[Range<usize>], x: &mut Columns) -> Result<()> {
+        for (x, y) in x.iter_mut().zip(y) {
+            let mut y = y.as_slice();
+            for range in ranges {
+                let (head, rest) = y.split_at(range.len());
+                x[range.clone()].copy_from_slice(head);
+                y = rest;
+            }
+        }
         Ok(())
     }
 

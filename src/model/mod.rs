@@ -6,6 +6,7 @@ mod decay;
 mod layout;
 mod loss;
 mod network;
+mod tensor;
 
 pub use activation::{Activation, Jet};
 pub use criterion::{Criterion, IGNORE_INDEX, Reduction, Terms};
@@ -13,3 +14,4 @@ pub use decay::{Decay, WeightDecay};
 pub use layout::{LayerRange, Layout};
 pub use loss::{Loss, Targets};
 pub use network::{Layer, Network};
+pub use tensor::Tensor;

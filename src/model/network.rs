@@ -1,7 +1,10 @@
 //! A dense network: weights, biases and activations, layer by layer.
 
+use std::ops::Range;
+
 use super::activation::Activation;
-use super::layout::Layout;
+use super::layout::{LayerRange, Layout};
+use super::tensor::Tensor;
 use crate::error::{Error, Result};
 
 /// One dense layer, z = φ(W x + b).
@@ -23,6 +26,8 @@ pub struct Layer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     layers: Vec<Layer>,
+    /// What the names of each layer's tensors begin with, the dot included.
+    prefixes: Vec<String>,
 }
 
 impl Network {
@@ -64,7 +69,37 @@ impl Network {
                 )));
             }
         }
-        Ok(Self { layers })
+        // As in an nn.Sequential with an activation behind each layer.
+        let prefixes = (0..layers.len()).map(|index| format!("{}.", 2 * index)).collect();
+        Ok(Self { layers, prefixes })
+    }
+
+    /// The same with the names that a file gives the tensors: each layer's prefix, followed by `weight` or `bias`.
+    ///
+    /// # Panics
+    /// Where there are not as many prefixes as layers.
+    #[must_use]
+    pub fn named(mut self, prefixes: Vec<String>) -> Self {
+        assert_eq!(prefixes.len(), self.layers.len(), "a prefix for each layer");
+        self.prefixes = prefixes;
+        self
+    }
+
+    /// The tensors of parameters, in the order of the vector of all parameters.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let layout = self.layout();
+        let of_layer = |(layer, (range, prefix)): (usize, (&LayerRange, &String))| {
+            let Layer { inputs, outputs, .. } = self.layers[layer];
+            let tensor = |kind: &str, shape: &[usize], range: &Range<usize>| Tensor {
+                name: format!("{prefix}{kind}"),
+                shape: shape.to_vec(),
+                range: range.clone(),
+                layer,
+            };
+            let bias = range.bias.as_ref().map(|bias| tensor("bias", &[outputs], bias));
+            [Some(tensor("weight", &[outputs, inputs], &range.weight)), bias]
+        };
+        layout.layers().iter().zip(&self.prefixes).enumerate().flat_map(of_layer).flatten().collect()
     }
 
     /// The layers, first to last.

@@ -149,6 +149,48 @@ fn extreme_eigenvalues_are_those_of_the_dense_matrix() {
     }
 }
 
+/// Each tensor's block in one job, to 10⁻⁴; at the edge of a cluster, such as the zeros of units that are never on, to the four tolerances
+/// of the block's largest eigenvalue within which none is promised to be found.
+fn check_blocks(name: &str, more: &[&str], device: &Device) {
+    let exact = reference(name)["hessian"]["block_diagonal_extremes_per_tensor"].clone();
+    let flags = flags(name, more, device);
+    let args = ["eigs", "--top", "1", "--bottom", "1", "--tol", device.tol, "--per-layer"];
+    let report = json(Path::new("."), &args.into_iter().chain(flags.iter().map(String::as_str)).collect::<Vec<_>>());
+    let blocks = report["blocks"].as_array().unwrap();
+    assert_eq!(blocks.len(), exact.as_object().unwrap().len());
+    let mut next = 0;
+    for block in blocks {
+        assert_eq!(
+            (block["range"][0].as_u64(), block["range"][1].as_u64()),
+            (Some(next), Some(next + block["parameters"].as_u64().unwrap()))
+        );
+        next = block["range"][1].as_u64().unwrap();
+        let exact = &exact[block["name"].as_str().unwrap()];
+        let scale = exact["max"].as_f64().unwrap().abs().max(exact["min"].as_f64().unwrap().abs());
+        for (end, value) in [("largest", "max"), ("smallest", "min")] {
+            let (found, expected) = (block["eigenvalues"][end][0]["value"].as_f64().unwrap(), exact[value].as_f64().unwrap());
+            let (error, tolerance) =
+                ((found - expected).abs(), (1e-4 * expected.abs()).max(4.0 * device.tol.parse::<f64>().unwrap() * scale));
+            assert!(error <= tolerance, "{name} {:?}: {end} of {}: {found} for {expected}: {error:e}", device.flags, block["name"]);
+        }
+    }
+    assert_eq!(report["model"]["parameters"], next);
+}
+
+#[test]
+fn the_blocks_of_tensors_have_the_extremes_of_the_dense_ones() {
+    for device in devices() {
+        FIXTURES.iter().for_each(|(name, more)| check_blocks(name, more, device));
+    }
+}
+
+/// The twin: blocks of another operator must not pass.
+#[test]
+#[should_panic(expected = "largest of \"0.weight\"")]
+fn blocks_of_another_operator_are_found_out() {
+    check_blocks("digits_tanh_32", &["--operator", "ggn"], &DEVICES[1]);
+}
+
 /// The twin that keeps the comparison honest: the Hessian of another loss must not pass.
 #[test]
 #[should_panic(expected = "product 0")]

@@ -13,3 +13,4 @@ mod program;
 mod report;
 #[cfg(unix)]
 mod resume;
+mod views;

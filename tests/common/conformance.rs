@@ -23,6 +23,7 @@ pub(crate) fn space_conformance<A: CurvatureOperator>(make: impl Fn(&Objective) 
     products_by_element(space);
     columns_are_gathered_and_scattered(space);
     a_truncated_basis_takes_new_blocks(space);
+    parts_are_taken_and_put_back(space);
     readbacks_are_counted(space);
 }
 
@@ -197,6 +198,34 @@ fn a_truncated_basis_takes_new_blocks<S: VectorSpace>(space: &S) {
         space.combine(&basis, coefficients, &mut x).unwrap();
         assert!(space.download(&x).unwrap() == *expected);
     }
+}
+
+/// Ranges that begin and end anywhere, in a space of their own, which fills and multiplies like any other.
+fn parts_are_taken_and_put_back<S: VectorSpace>(space: &S) {
+    let n = space.dim();
+    let ranges = [0..1, 7..n / 3, n / 2 + 3..n - 5];
+    let chosen: Vec<usize> = ranges.iter().cloned().flatten().collect();
+    let part = space.of_length(chosen.len()).unwrap();
+    assert_eq!((part.dim(), part.precision()), (chosen.len(), space.precision()));
+    let x = rounded(space.precision(), &normal(3 * n, 60));
+    let mut taken = part.block(3).unwrap();
+    assert_eq!(part.columns(&taken), 3);
+    space.take(&block(space, &x), &ranges, &part, &mut taken).unwrap();
+    let expected: Vec<f64> = x.chunks(n).flat_map(|column| chosen.iter().map(|&at| column[at])).collect();
+    assert!(part.download(&taken).unwrap() == expected);
+    let mut probes = part.block(3).unwrap();
+    part.fill(&mut probes, Distribution::Rademacher, 9, 2).unwrap();
+    let signs = part.download(&probes).unwrap();
+    let mut first = vec![0.0_f64; chosen.len()];
+    rng::fill(Distribution::Rademacher, 9, 2, &mut first);
+    assert!(signs[..chosen.len()] == first);
+    let mut whole = block(space, &x);
+    space.put(&probes, &part, &ranges, &mut whole).unwrap();
+    let mut expected = x;
+    for (column, signs) in expected.chunks_mut(n).zip(signs.chunks(chosen.len())) {
+        chosen.iter().zip(signs).for_each(|(&at, sign)| column[at] = *sign);
+    }
+    assert!(space.download(&whole).unwrap() == expected);
 }
 
 fn readbacks_are_counted<S: VectorSpace>(space: &S) {

@@ -4,7 +4,7 @@
 pub(crate) mod conformance;
 
 use hesper::backend::reference::Reference;
-use hesper::curvature::{Curvature, CurvatureOperator, Draws, Inputs, Objective, Storage};
+use hesper::curvature::{Curvature, CurvatureOperator, Draws, Inputs, Objective, Storage, View, Viewed};
 use hesper::krylov::{Slot, VectorSpace};
 use hesper::model::{Activation, Criterion, Decay, Layer, Loss, Network, Reduction, Targets, Terms, WeightDecay};
 use hesper::numeric::Precision;
@@ -327,4 +327,43 @@ pub(crate) fn assert_same_curvature<A: CurvatureOperator, R: CurvatureOperator>(
     assert_close(&format!("{case:?}: loss"), &[loss], &[expected_loss], tolerance);
     assert_close(&format!("{case:?}: gradient"), &gradient, &expected_gradient, tolerance);
     assert_eq!(operator.products(), 4, "products with single vectors");
+}
+
+/// Some of the parameters of `case` in units of their own: from within the first weight to within the last one, bar one in the middle.
+pub(crate) fn view(case: &Case) -> View {
+    let dim = case.objective().dim();
+    let view = View::of(vec![1..dim / 2, dim / 2 + 1..dim - 1]).unwrap();
+    let units = normal(view.dim(), 1000 * case.seed + 903).iter().map(|x| (0.5 * x).exp()).collect();
+    view.scaled(units).unwrap()
+}
+
+/// Holds product and gradient of `operator` in [`view`] against S P A Pᵀ S and S P ∇f of the reference, several columns at once.
+pub(crate) fn assert_same_view<A: CurvatureOperator>(case: &Case, curvature: Curvature, operator: &A) {
+    let (objective, view) = (case.objective(), view(case));
+    let truth = Reference::new(&objective, curvature).unwrap();
+    let viewed = Viewed::new(operator, &view).unwrap();
+    let tolerance = tolerance(&objective, operator.space().precision());
+    let chosen: Vec<(usize, f64)> = view.ranges().iter().cloned().flatten().zip(view.scale().unwrap().iter().copied()).collect();
+    let seen = |all: &[f64]| -> Vec<f64> { chosen.iter().map(|&(at, unit)| unit * all[at]).collect() };
+    for columns in [1, 3] {
+        let directions = normal(columns * view.dim(), 1000 * case.seed + 904);
+        let actual = product(&viewed, &directions);
+        for (column, (direction, actual)) in directions.chunks(view.dim()).zip(actual.chunks(view.dim())).enumerate() {
+            let mut all = vec![0.0; objective.dim()];
+            chosen.iter().zip(direction).for_each(|(&(at, unit), x)| all[at] = unit * x);
+            // Rounding is relative to the operator's largest product: what is off the view may be larger than what is seen.
+            let expected = product(&truth, &all);
+            let scale = expected.iter().chain(&seen(&expected)).fold(f64::MIN_POSITIVE, |scale: f64, x| scale.max(x.abs()));
+            for (at, (actual, expected)) in actual.iter().zip(seen(&expected)).enumerate() {
+                let error = (actual - expected).abs() / scale / chosen[at].1.max(1.0);
+                assert!(
+                    error <= 3.0 * tolerance,
+                    "{case:?}: {curvature} in a view: column {column} of {columns}, [{at}]: off by {error:e}"
+                );
+            }
+        }
+    }
+    let ((loss, gradient), (expected_loss, expected_gradient)) = (loss_and_gradient(&viewed), loss_and_gradient(&truth));
+    assert_close(&format!("{case:?}: loss"), &[loss], &[expected_loss], tolerance);
+    assert_close(&format!("{case:?}: {curvature}: gradient in a view"), &gradient, &seen(&expected_gradient), 3.0 * tolerance);
 }

@@ -2,6 +2,7 @@
 //! bits, do not depend on the number of threads. Sums accumulate in double precision whatever the vectors' type.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -47,11 +48,11 @@ impl<T: Real> CpuSpace<T> {
         Self { dim, readbacks: AtomicU64::new(0), numbers: PhantomData }
     }
 
-    fn columns<'a>(&self, x: &'a CpuBlock<T>) -> std::slice::ChunksExact<'a, T> {
+    fn each<'a>(&self, x: &'a CpuBlock<T>) -> std::slice::ChunksExact<'a, T> {
         x.values.chunks_exact(self.dim)
     }
 
-    fn columns_mut<'a>(&self, x: &'a mut CpuBlock<T>) -> std::slice::ChunksExactMut<'a, T> {
+    fn each_mut<'a>(&self, x: &'a mut CpuBlock<T>) -> std::slice::ChunksExactMut<'a, T> {
         x.values.chunks_exact_mut(self.dim)
     }
 
@@ -87,12 +88,12 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         self.dim
     }
 
-    fn precision(&self) -> Precision {
-        T::PRECISION
-    }
-
     fn columns(&self, x: &CpuBlock<T>) -> usize {
         x.columns
+    }
+
+    fn precision(&self) -> Precision {
+        T::PRECISION
     }
 
     fn block(&self, columns: usize) -> Result<CpuBlock<T>> {
@@ -111,7 +112,7 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
     }
 
     fn fill(&self, x: &mut CpuBlock<T>, distribution: Distribution, seed: u64, first_probe: u32) -> Result<()> {
-        for (column, probe) in self.columns_mut(x).zip(first_probe..) {
+        for (column, probe) in self.each_mut(x).zip(first_probe..) {
             rng::fill(distribution, seed, probe, column);
         }
         Ok(())
@@ -138,14 +139,14 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn dot(&self, x: &CpuBlock<T>, y: &CpuBlock<T>, s: &mut CpuScalars, out: Slot) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        for (column, (x, y)) in self.columns(x).zip(self.columns(y)).enumerate() {
+        for (column, (x, y)) in self.each(x).zip(self.each(y)).enumerate() {
             s.set(out, column, chunks::par_dot(x, y));
         }
         Ok(())
     }
 
     fn normalize(&self, x: &mut CpuBlock<T>, s: &mut CpuScalars, out: Slot) -> Result<()> {
-        for (column, x) in self.columns_mut(x).enumerate() {
+        for (column, x) in self.each_mut(x).enumerate() {
             let norm = chunks::par_dot(x, x).sqrt();
             s.set(out, column, norm);
             if norm != 0.0 {
@@ -157,7 +158,7 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn sub_scaled(&self, y: &mut CpuBlock<T>, s: &CpuScalars, a: Slot, x: &CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        for (column, (x, y)) in self.columns(x).zip(self.columns_mut(y)).enumerate() {
+        for (column, (x, y)) in self.each(x).zip(self.each_mut(y)).enumerate() {
             let a = s.at(a, column);
             y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| chunks::sub_scaled(y, a, x));
         }
@@ -167,7 +168,7 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
     fn push(&self, basis: &mut CpuBasis<T>, x: &CpuBlock<T>) -> Result<()> {
         assert_eq!(basis.columns.len(), x.columns, "columns");
         assert!(basis.len < basis.capacity, "the basis has no room for block {}", basis.len);
-        for (vectors, x) in basis.columns.iter_mut().zip(self.columns(x)) {
+        for (vectors, x) in basis.columns.iter_mut().zip(self.each(x)) {
             vectors.extend_from_slice(x);
         }
         basis.len += 1;
@@ -181,13 +182,13 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn gather(&self, columns: &[CpuBlock<T>], x: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, columns.len(), "columns");
-        self.columns_mut(x).zip(columns).for_each(|(x, column)| x.copy_from_slice(&column.values));
+        self.each_mut(x).zip(columns).for_each(|(x, column)| x.copy_from_slice(&column.values));
         Ok(())
     }
 
     fn scatter(&self, x: &CpuBlock<T>, columns: &mut [CpuBlock<T>]) -> Result<()> {
         assert_eq!(x.columns, columns.len(), "columns");
-        self.columns(x).zip(columns).for_each(|(x, column)| column.values.copy_from_slice(x));
+        self.each(x).zip(columns).for_each(|(x, column)| column.values.copy_from_slice(x));
         Ok(())
     }
 
@@ -195,7 +196,7 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
     /// that the basis is read from memory three times, not four.
     fn orthogonalize(&self, basis: &CpuBasis<T>, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(basis.columns.len(), y.columns, "columns");
-        for (vectors, y) in basis.columns.iter().zip(self.columns_mut(y)) {
+        for (vectors, y) in basis.columns.iter().zip(self.each_mut(y)) {
             let first = chunks::par_coefficients(vectors, y);
             let second = chunks::par_subtract_and_project(vectors, &first, y);
             chunks::par_subtract(vectors, &second, y);
@@ -207,7 +208,7 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         let columns = x.columns;
         assert_eq!(basis.columns.len(), columns, "columns");
         assert!(coefficients.len() <= basis.len * columns, "{} coefficients for {} blocks", coefficients.len(), basis.len);
-        for (j, (vectors, x)) in basis.columns.iter().zip(self.columns_mut(x)).enumerate() {
+        for (j, (vectors, x)) in basis.columns.iter().zip(self.each_mut(x)).enumerate() {
             let coefficients: Vec<f64> = coefficients.iter().skip(j).step_by(columns).copied().collect();
             chunks::par_combine(vectors, &coefficients, x);
         }
@@ -216,8 +217,36 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn multiply(&self, d: &CpuBlock<T>, x: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(d.columns, 1, "one column of factors");
-        for (d, x) in self.columns(d).cycle().zip(self.columns_mut(x)) {
+        for (d, x) in self.each(d).cycle().zip(self.each_mut(x)) {
             x.par_chunks_mut(CHUNK).zip(d.par_chunks(CHUNK)).for_each(|(x, d)| x.iter_mut().zip(d).for_each(|(x, &d)| *x *= d));
+        }
+        Ok(())
+    }
+
+    fn of_length(&self, dim: usize) -> Result<Self> {
+        Ok(Self::new(dim))
+    }
+
+    fn take(&self, x: &CpuBlock<T>, ranges: &[Range<usize>], part: &Self, y: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        for (x, mut y) in self.each(x).zip(part.each_mut(y)) {
+            for range in ranges {
+                let (head, rest) = y.split_at_mut(range.len());
+                head.copy_from_slice(&x[range.clone()]);
+                y = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, y: &CpuBlock<T>, part: &Self, ranges: &[Range<usize>], x: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        for (x, mut y) in self.each_mut(x).zip(part.each(y)) {
+            for range in ranges {
+                let (head, rest) = y.split_at(range.len());
+                x[range.clone()].copy_from_slice(head);
+                y = rest;
+            }
         }
         Ok(())
     }

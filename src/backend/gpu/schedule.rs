@@ -93,8 +93,12 @@ fn cut(network: &Network, device: &Device, samples: usize, schedule: Schedule) -
 
 /// The parameters of `network` in shards that hold several columns in a binding.
 pub(super) fn shards(network: &Network, device: &Device) -> Result<Shards> {
-    let most = device.array_bytes() / 4;
-    Shards::new(network, most / SHARD_COLUMNS, most)
+    Shards::new(network, preferred_shard(device), device.array_bytes() / 4)
+}
+
+/// Numbers of a shard of which several columns fit a binding.
+pub(super) fn preferred_shard(device: &Device) -> usize {
+    device.array_bytes() / 4 / SHARD_COLUMNS
 }
 
 /// Columns of a shard that should fit a binding.

@@ -44,6 +44,14 @@ pub(super) struct Shard {
     pub(super) runs: Vec<Run>,
 }
 
+/// Neighbouring numbers that two partitions have: a shard and the first one's place in it, in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shared {
+    pub(super) at: (usize, usize),
+    pub(super) part: (usize, usize),
+    pub(super) len: usize,
+}
+
 /// A partition of n parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shards {
@@ -98,6 +106,50 @@ impl Shards {
             layers.push(pieces);
         }
         Ok(Self { dim: layout.dim(), shards, layers })
+    }
+
+    /// Vectors of `dim` numbers that no kernel of a network reads, in their own order.
+    pub(super) fn plain(dim: usize, preferred: usize) -> Self {
+        let capacity = preferred.max(ALIGNMENT) / ALIGNMENT * ALIGNMENT;
+        let shard = |source: usize| {
+            let len = capacity.min(dim - source);
+            Shard { stride: len.next_multiple_of(ALIGNMENT), runs: vec![Run { source, target: 0, len }] }
+        };
+        Self { dim, shards: (0..dim).step_by(capacity).map(shard).collect(), layers: Vec::new() }
+    }
+
+    /// Where the elements `ranges` of a vector in these shards lie in one of `part`, which has them one range after another.
+    pub(super) fn shared_with(&self, part: &Self, ranges: &[Range<usize>]) -> Vec<Shared> {
+        let mut shared = Vec::new();
+        let mut before = 0;
+        for range in ranges {
+            for (shard, run) in self.runs() {
+                for (part_shard, part_run) in part.runs() {
+                    // In the numbering of `part`, where this run of its own begins where `before` does.
+                    let offset = |source: usize| (source + before).checked_sub(range.start);
+                    let (Some(first), Some(end)) = (offset(run.source.max(range.start)), offset((run.source + run.len).min(range.end)))
+                    else {
+                        continue;
+                    };
+                    let (first, end) = (first.max(part_run.source), end.min(part_run.source + part_run.len));
+                    if first < end {
+                        let source = first + range.start - before;
+                        shared.push(Shared {
+                            at: (shard, run.target + source - run.source),
+                            part: (part_shard, part_run.target + first - part_run.source),
+                            len: end - first,
+                        });
+                    }
+                }
+            }
+            before += range.len();
+        }
+        shared
+    }
+
+    /// All runs, each with the number of its shard.
+    fn runs(&self) -> impl Iterator<Item = (usize, &Run)> {
+        self.shards.iter().enumerate().flat_map(|(index, shard)| shard.runs.iter().map(move |run| (index, run)))
     }
 
     /// n.
@@ -216,6 +268,28 @@ mod tests {
         let shards = Shards::new(&network, 4096, 8192).unwrap();
         assert_eq!((shards.len(), shards.padded()), (1, 128));
         assert_partition(&network, &shards, 4096);
+    }
+
+    #[test]
+    fn ranges_are_found_in_both_partitions() {
+        let network = network(&[9, 300, 17, 40], true);
+        let ranges = [5..2000, 2700..2701, 3000..8000];
+        let expected: Vec<usize> = ranges.iter().cloned().flatten().collect();
+        for preferred in [64, 640, 1 << 20] {
+            let (whole, part) = (Shards::new(&network, preferred, 1 << 20).unwrap(), Shards::plain(expected.len(), 192));
+            let names: Vec<usize> = (0..whole.dim()).collect();
+            #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
+            let [mut found, parts] = [(&part, &vec![0; expected.len()]), (&whole, &names)]
+                .map(|(shards, values)| shards.iter().map(|shard| shard.take(values, |x| x as f32)).collect::<Vec<_>>());
+            for Shared { at, part, len } in whole.shared_with(&part, &ranges) {
+                found[part.0][part.1..part.1 + len].copy_from_slice(&parts[at.0][at.1..at.1 + len]);
+            }
+            let mut values = vec![0.0; expected.len()];
+            part.iter().zip(&found).for_each(|(shard, found)| shard.put(found, &mut values));
+            #[expect(clippy::cast_precision_loss, reason = "small whole numbers")]
+            let expected: Vec<f64> = expected.iter().map(|&x| x as f64).collect();
+            assert_eq!(values, expected);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! zeros to zeros there. A reduction leaves the sums of all workgroups of all shards, and a last dispatch adds them up.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use wgpu::Buffer;
@@ -14,7 +15,8 @@ use super::basis::GpuBasis;
 use super::clock::Part;
 use super::device::Device;
 use super::kernel::Kernel;
-use super::shards::{Shard, Shards};
+use super::schedule;
+use super::shards::{Shard, Shards, Shared};
 use super::uniforms::{self, Krylov};
 use crate::error::Result;
 use crate::krylov::{Slot, VectorSpace};
@@ -153,6 +155,19 @@ impl GpuSpace {
         Ok(())
     }
 
+    /// Records copies of the elements `ranges` between the columns of `x` and those of `y`, a block of `part`.
+    fn exchange(&self, x: &GpuBlock, part: &Self, y: &GpuBlock, ranges: &[Range<usize>], into_part: bool) {
+        assert_eq!(x.columns, y.columns, "blocks of equal width");
+        for Shared { at: (shard, first), part: (part_shard, part_first), len } in self.shards.shared_with(&part.shards, ranges) {
+            for column in 0..x.columns {
+                let whole = (&*x.shards[shard], column * self.shards.stride(shard) + first);
+                let small = (&*y.shards[part_shard], column * part.shards.stride(part_shard) + part_first);
+                let (from, to) = if into_part { (whole, small) } else { (small, whole) };
+                self.device.copy(from, to, len);
+            }
+        }
+    }
+
     /// Column `column` of `x` ← `values`, n numbers.
     fn upload_column<T: Copy>(&self, x: &GpuBlock, column: usize, values: &[T], to_f32: impl Fn(T) -> f32) -> Result<()> {
         for (shard, buffer) in self.shards.iter().zip(&x.shards) {
@@ -187,12 +202,12 @@ impl VectorSpace for GpuSpace {
         self.shards.dim()
     }
 
-    fn precision(&self) -> Precision {
-        Precision::F32
-    }
-
     fn columns(&self, x: &GpuBlock) -> usize {
         x.columns
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::F32
     }
 
     fn block(&self, columns: usize) -> Result<GpuBlock> {
@@ -326,6 +341,20 @@ impl VectorSpace for GpuSpace {
             let grid = [params.groups as usize, x.columns, 1];
             self.device.dispatch(Kernel::Multiply, params, &[(1, d), (3, x_part)], grid, cost)?;
         }
+        Ok(())
+    }
+
+    fn of_length(&self, dim: usize) -> Result<Self> {
+        Ok(Self::new(Rc::clone(&self.device), Rc::new(Shards::plain(dim, schedule::preferred_shard(&self.device)))))
+    }
+
+    fn take(&self, x: &GpuBlock, ranges: &[Range<usize>], part: &Self, y: &mut GpuBlock) -> Result<()> {
+        self.exchange(x, part, y, ranges, true);
+        Ok(())
+    }
+
+    fn put(&self, y: &GpuBlock, part: &Self, ranges: &[Range<usize>], x: &mut GpuBlock) -> Result<()> {
+        self.exchange(x, part, y, ranges, false);
         Ok(())
     }
 

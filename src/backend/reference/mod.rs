@@ -7,6 +7,7 @@
 //! thread in one order, so the bits do not depend on how many threads there are.
 
 mod activation;
+mod jacobian;
 mod lanes;
 mod loss;
 mod passes;

@@ -15,7 +15,7 @@ use crate::model::{Layer, LayerRange};
 pub(super) struct Primal {
     /// First sample of the group, and how many there are.
     first_sample: usize,
-    samples: usize,
+    pub(super) samples: usize,
     /// The loss of the group's samples, weighted.
     pub(super) loss: f64,
     /// z_l for l = 0..=L.
@@ -42,6 +42,11 @@ pub(super) struct Tangent {
 impl Primal {
     /// Forward and backward over the group that begins with sample `first_sample`.
     pub(super) fn new(objective: &Objective, first_sample: usize) -> Self {
+        Self::pulling_back(objective, first_sample, None)
+    }
+
+    /// The same with `cotangents`, a row for each sample of the group, in place of the loss's gradient by the outputs.
+    pub(super) fn pulling_back(objective: &Objective, first_sample: usize, cotangents: Option<&[f64]>) -> Self {
         let layers = objective.network().layers();
         let depth = layers.len();
         let mut primal = Self {
@@ -61,6 +66,13 @@ impl Primal {
             primal.push_activations(layer, &a);
         }
         primal.put_loss(objective);
+        if let Some(cotangents) = cotangents {
+            let outputs = &mut primal.upstream[depth - 1];
+            outputs.fill(Lanes::ZERO);
+            for (lane, cotangents) in cotangents.chunks(outputs.len()).enumerate() {
+                outputs.iter_mut().zip(cotangents).for_each(|(g, &cotangent)| g.0[lane] = cotangent);
+            }
+        }
         for l in (0..depth).rev() {
             // δ = g ⊙ φ'(a)
             for (o, delta) in primal.delta[l].iter_mut().enumerate() {
@@ -117,7 +129,7 @@ impl Primal {
     }
 
     /// z_L of one sample.
-    fn outputs(&self, lane: usize) -> Vec<f64> {
+    pub(super) fn outputs(&self, lane: usize) -> Vec<f64> {
         self.z[self.z.len() - 1].iter().map(|z| z.0[lane]).collect()
     }
 
@@ -167,7 +179,7 @@ impl Primal {
     }
 
     /// A R z_L, sample by sample.
-    fn output_product(&self, objective: &Objective, curvature: Curvature, rz: &[Lanes]) -> Vec<Lanes> {
+    pub(super) fn output_product(&self, objective: &Objective, curvature: Curvature, rz: &[Lanes]) -> Vec<Lanes> {
         let mut rg = vec![Lanes::ZERO; rz.len()];
         for lane in 0..self.samples {
             let u: Vec<f64> = rz.iter().map(|u| u.0[lane]).collect();

@@ -1,5 +1,6 @@
 //! Vectors of doubles, one operation after another, in the order of the formulas.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Result;
@@ -52,12 +53,12 @@ impl VectorSpace for ReferenceSpace {
         self.dim
     }
 
-    fn precision(&self) -> Precision {
-        Precision::F64
-    }
-
     fn columns(&self, x: &Columns) -> usize {
         x.len()
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::F64
     }
 
     fn block(&self, columns: usize) -> Result<Columns> {
@@ -174,6 +175,34 @@ impl VectorSpace for ReferenceSpace {
     fn multiply(&self, d: &Columns, x: &mut Columns) -> Result<()> {
         assert_eq!(d.len(), 1, "one column of factors");
         x.iter_mut().for_each(|x| x.iter_mut().zip(&d[0]).for_each(|(x, d)| *x *= d));
+        Ok(())
+    }
+
+    fn of_length(&self, dim: usize) -> Result<Self> {
+        Ok(Self::new(dim))
+    }
+
+    fn take(&self, x: &Columns, ranges: &[Range<usize>], _part: &Self, y: &mut Columns) -> Result<()> {
+        for (x, y) in x.iter().zip(y) {
+            let mut y = y.as_mut_slice();
+            for range in ranges {
+                let (head, rest) = y.split_at_mut(range.len());
+                head.copy_from_slice(&x[range.clone()]);
+                y = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, y: &Columns, _part: &Self, ranges: &[Range<usize>], x: &mut Columns) -> Result<()> {
+        for (x, y) in x.iter_mut().zip(y) {
+            let mut y = y.as_slice();
+            for range in ranges {
+                let (head, rest) = y.split_at(range.len());
+                x[range.clone()].copy_from_slice(head);
+                y = rest;
+            }
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::estimate::Products;
 use crate::krylov::{LinearOperator, VectorSpace as _};
 
 /// H by n products, made symmetric.
-pub(super) fn form<A: LinearOperator>(operator: &A, columns: usize, progress: impl Fn(u64)) -> Result<Mat<f64>> {
+pub(in super::super) fn form<A: LinearOperator>(operator: &A, columns: usize, progress: impl Fn(u64)) -> Result<Mat<f64>> {
     let dim = operator.space().dim();
     let products = Products::new(operator, columns, &|_| {});
     let mut matrix = Mat::zeros(dim, dim);
@@ -23,13 +23,13 @@ pub(super) fn form<A: LinearOperator>(operator: &A, columns: usize, progress: im
 
 /// All eigenvalues.
 #[derive(Clone, Debug)]
-pub(super) struct Spectrum {
+pub(in super::super) struct Spectrum {
     /// Ascending.
     eigenvalues: Vec<f64>,
 }
 
 impl Spectrum {
-    pub(super) fn of(matrix: &Mat<f64>) -> Result<Self> {
+    pub(in super::super) fn of(matrix: &Mat<f64>) -> Result<Self> {
         let eigenvalues = matrix
             .self_adjoint_eigenvalues(Side::Lower)
             .map_err(|error| Error::NonFinite(format!("the eigenvalues of {} parameters do not converge: {error:?}", matrix.nrows())))?;
@@ -41,7 +41,7 @@ impl Spectrum {
         Self { eigenvalues }
     }
 
-    pub(super) fn eigenvalues(&self) -> &[f64] {
+    pub(in super::super) fn eigenvalues(&self) -> &[f64] {
         &self.eigenvalues
     }
 

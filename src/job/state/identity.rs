@@ -34,7 +34,8 @@ impl Identity {
             "version": env!("CARGO_PKG_VERSION"),
             "command": command,
             "options": options,
-            "model": { "layers": layers, "digest": digest_of(&subject.parameters) },
+            "model": { "layers": layers, "digest": digest_of(&objective.network().parameters()) },
+            "view": { "ranges": objective.view().ranges(), "units": objective.view().scale().map(digest_of) },
             "data": { "samples": objective.samples(), "digest": data_digest(objective) },
             "loss": {
                 "kind": subject.criterion.loss(),

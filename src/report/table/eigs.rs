@@ -15,6 +15,7 @@ pub fn eigs(out: &mut dyn Write, report: &EigsReport) -> io::Result<()> {
     parts::eigenvalues(out, &report.eigenvalues, report.header.backend.precision)?;
     writeln!(out)?;
     mass(out, report)?;
+    parts::blocks(out, &report.blocks, report.header.backend.precision)?;
     let values = report.eigenvalues.largest.iter().chain(&report.eigenvalues.smallest);
     if let Some(worst) = values.filter_map(|value| value.measured_residual).reduce(f64::max) {
         let text = format!("largest |H y - value y| {}, largest |Y'Y - I| {}", magnitude(worst), magnitude(report.orthogonality));
@@ -44,8 +45,8 @@ fn mass(out: &mut dyn Write, report: &EigsReport) -> io::Result<()> {
     if columns == 0 {
         return Ok(());
     }
-    let heads: String = report.tensors.iter().take(columns).map(|name| format!("{:>WIDTH$}", name.replace("layer ", ""))).collect();
-    parts::line(out, "mass in layer", &heads)?;
+    let heads: String = report.tensors.iter().take(columns).map(|name| format!("{:>WIDTH$}", parts::shortened(name, WIDTH - 1))).collect();
+    parts::line(out, "mass in", &heads)?;
     for (title, values) in [("largest", &report.eigenvalues.largest), ("smallest", &report.eigenvalues.smallest)] {
         for (rank, mass) in values.iter().enumerate().filter_map(|(rank, value)| value.mass.as_ref().map(|mass| (rank, mass))) {
             let cells: String = mass.iter().take(columns).map(|share| format!("{:>1$.1}%", 100.0 * share, WIDTH - 1)).collect();

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::estimate::{Bounded, Density, Estimate, Floor};
-use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Stats};
+use crate::job::{BlockRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, Preconditioner, Stats, ViewRecord};
 use crate::model::{Decay, Reduction};
 use crate::numeric::Precision;
 use crate::report::histogram;
@@ -14,7 +14,7 @@ pub(super) const LABEL: usize = 18;
 
 /// What was examined, under which loss, by what.
 pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
-    let Header { model, data, loss, backend, operator, .. } = header;
+    let Header { model, data, loss, backend, operator, view, .. } = header;
     line(out, "model", &format!("{}, {} parameters", layers(&model.layers), count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
     let decay = match (loss.weight_decay, loss.decay) {
@@ -31,7 +31,14 @@ pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
         device.push(format!("{} {}", backend.threads, if backend.threads == 1 { "thread" } else { "threads" }));
     }
     line(out, "backend", &device.join(", "))?;
-    line(out, "operator", &operator.to_string())?;
+    line(out, "operator", operator)?;
+    if let Some(ViewRecord { tensors, parameters, preconditioner }) = view {
+        line(out, "of", &format!("{} parameters: {}", count(*parameters), tensors.join(", ")))?;
+        if let Some(Preconditioner { source, beta2, step, eps, .. }) = preconditioner {
+            let corrected = step.map_or_else(|| "not bias-corrected".to_owned(), |step| format!("step {step}"));
+            line(out, "preconditioner", &format!("adam, {source}, beta2 {beta2}, eps {eps:e}, {corrected}"))?;
+        }
+    }
     writeln!(out)
 }
 
@@ -74,6 +81,35 @@ pub(super) fn eigenvalues(out: &mut dyn Write, eigenvalues: &Eigenvalues, precis
         writeln!(out, "{:<LABEL$}* not converged", "")?;
     }
     Ok(())
+}
+
+/// A line for each diagonal block.
+pub(super) fn blocks(out: &mut dyn Write, blocks: &[BlockRecord], precision: Precision) -> io::Result<()> {
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{:<LABEL$}{:>10}  {:<20}{:<20}trace", "block", "parameters", "largest", "smallest")?;
+    for BlockRecord { name, parameters, eigenvalues, trace, .. } in blocks {
+        let ends = || eigenvalues.largest.iter().chain(&eigenvalues.smallest);
+        let rounding = precision.epsilon() * ends().fold(0.0, |scale: f64, value| scale.max(value.value.abs()));
+        let first = |values: &[Eigenvalue]| values.first().map_or_else(|| "-".to_owned(), |value| eigenvalue(value, rounding));
+        let trace = trace.as_ref().map_or_else(String::new, |trace| match trace.std_error {
+            Some(error) => with_bar(trace.mean, error),
+            None => plain(trace.mean),
+        });
+        let cells = [first(&eigenvalues.largest), first(&eigenvalues.smallest)].map(|cell| format!("{cell:<20}")).concat();
+        writeln!(out, "{}", format!("{:<LABEL$}{:>10}  {cells}{trace}", shortened(name, LABEL - 1), count(*parameters)).trim_end())?;
+    }
+    if blocks.iter().any(|block| block.eigenvalues.unconverged() > 0) {
+        writeln!(out, "{:<LABEL$}* not converged", "")?;
+    }
+    writeln!(out)
+}
+
+/// The end of a name that is longer than `width`: what tells it from others.
+pub(super) fn shortened(name: &str, width: usize) -> String {
+    let count = name.chars().count();
+    name.chars().skip(count.saturating_sub(width)).collect()
 }
 
 /// The value to its bar's digits; a star where it is not converged.

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::parts;
-use crate::estimate::{Count, Damped, Functionals, OutlierSplit, TailFit};
-use crate::job::{DensityReport, Diagnostics, GradientCurvature, RelativeSharpness, SpectrumReport};
+use crate::estimate::{Count, Damped, Functionals, LearningRate, OutlierSplit, TailFit};
+use crate::job::{BatchSummary, DensityReport, Diagnostics, Eigenvalue, GradientCurvature, RelativeSharpness, SpectrumReport, Spread};
+use crate::numeric::Precision;
 use crate::report::number::{count, magnitude, plain, rounded, with_bar};
 
 /// Writes the table of `hesper spectrum`.
@@ -20,23 +21,52 @@ pub fn spectrum(out: &mut dyn Write, report: &SpectrumReport) -> io::Result<()> 
     let share = &report.negative_share;
     parts::line(out, "negative share", &parts::share(share.mean, share.lower, share.upper))?;
     parts::line(out, "stable step 2/max", &stable_step(report))?;
+    if let Some(rate) = &report.adam_stable_learning_rate {
+        parts::line(out, "stable Adam step", &learning_rate(rate, report.header.backend.precision))?;
+    }
     functionals(out, report)?;
     diagnostics(out, &report.diagnostics)?;
     writeln!(out)?;
-    parts::density(out, &report.density, report.header.model.parameters)?;
+    parts::blocks(out, &report.blocks, report.header.backend.precision)?;
+    if let Some(summary) = &report.batch_summary {
+        batches(out, summary, report)?;
+    }
+    parts::density(out, &report.density, report.header.dim())?;
     parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
 }
 
+/// Mean and spread over the mini-batches, beside the whole.
+fn batches(out: &mut dyn Write, summary: &BatchSummary, report: &SpectrumReport) -> io::Result<()> {
+    let BatchSummary { options, largest, smallest, trace, gradient_norm } = summary;
+    writeln!(out, "{} batches of {} samples", count(options.count), count(options.size))?;
+    writeln!(out, "{:<18}{:<26}{:<16}all samples", "", "mean", "between batches")?;
+    let first = |values: &[Eigenvalue]| values.first().map_or_else(|| "-".to_owned(), |value| plain(value.value));
+    let rows = [
+        ("largest", largest, first(&report.eigenvalues.largest)),
+        ("smallest", smallest, first(&report.eigenvalues.smallest)),
+        ("trace", trace, plain(report.trace.mean)),
+        ("gradient norm", gradient_norm, plain(report.header.loss.gradient_norm)),
+    ];
+    for (label, Spread { mean, std_dev, std_error }, whole) in rows {
+        let mean = std_error.map_or_else(|| plain(*mean), |error| with_bar(*mean, error));
+        let deviation = std_dev.map_or_else(|| "-".to_owned(), magnitude);
+        writeln!(out, "{label:<18}{mean:<26}{deviation:<16}{whole}")?;
+    }
+    writeln!(out)
+}
+
 /// The largest stable learning rate of plain gradient descent, with its bounds.
 fn stable_step(report: &SpectrumReport) -> String {
-    let Some(rate) = &report.max_stable_learning_rate else {
-        return "any: no positive eigenvalue was found".into();
-    };
+    let any = || "any: no positive eigenvalue was found".into();
+    report.max_stable_learning_rate.map_or_else(any, |rate| learning_rate(&rate, report.header.backend.precision))
+}
+
+fn learning_rate(rate: &LearningRate, precision: Precision) -> String {
     match rate.upper {
         Some(upper) => {
-            let bar = (upper - rate.lower).max(report.header.backend.precision.epsilon() * rate.value);
+            let bar = (upper - rate.lower).max(precision.epsilon() * rate.value);
             format!("{} (between {} and {})", rounded(rate.value, bar), rounded(rate.lower, bar), rounded(upper, bar))
         }
         None => format!("{} (no upper bound: the largest eigenvalue may be zero)", with_bar(rate.value, rate.value - rate.lower)),
@@ -94,7 +124,7 @@ fn diagnostics(out: &mut dyn Write, diagnostics: &Diagnostics) -> io::Result<()>
 /// Whatever the writer meets.
 pub fn density(out: &mut dyn Write, report: &DensityReport) -> io::Result<()> {
     parts::header(out, &report.header)?;
-    parts::density(out, &report.density, report.header.model.parameters)?;
+    parts::density(out, &report.density, report.header.dim())?;
     parts::floor(out, &report.floor)?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
