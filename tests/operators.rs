@@ -134,7 +134,7 @@ fn operators_agree_with_the_reference_where_nothing_is_kept() {
 /// Sampled targets give the Gauss-Newton matrix in the mean: its quadratic form within five standard errors.
 #[test]
 fn sampled_targets_estimate_the_gauss_newton_matrix() {
-    for loss in hesper::model::Loss::ALL {
+    for loss in Loss::ALL {
         let case = Case { loss, samples: 30, ..Case::default() };
         let v = case.directions(1);
         let form = |curvature| reference_product(&case, curvature).iter().zip(&v).map(|(x, v)| x * v).sum::<f64>();
