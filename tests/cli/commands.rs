@@ -349,8 +349,8 @@ fn an_onnx_file_has_the_spectrum_of_its_safetensors_file() {
     let folder = tempfile::tempdir().unwrap();
     let x: Vec<f32> = (0..60_u8).map(|i| (f32::from(i) * 0.7).sin()).collect();
     let y: Vec<i64> = (0..15).map(|i| i % 3).collect();
-    std::fs::write(folder.path().join("x.npy"), npy(&[15, 4], &x)).unwrap();
-    std::fs::write(folder.path().join("y.npy"), npy(&[15], &y)).unwrap();
+    fs::write(folder.path().join("x.npy"), npy(&[15, 4], &x)).unwrap();
+    fs::write(folder.path().join("y.npy"), npy(&[15], &y)).unwrap();
     let values = |file: &str, more: &[&str]| {
         let model = fixture("onnx", file);
         let flags =

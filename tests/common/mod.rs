@@ -351,9 +351,14 @@ pub(crate) fn assert_same_view<A: CurvatureOperator>(case: &Case, curvature: Cur
         for (column, (direction, actual)) in directions.chunks(view.dim()).zip(actual.chunks(view.dim())).enumerate() {
             let mut all = vec![0.0; objective.dim()];
             chosen.iter().zip(direction).for_each(|(&(at, unit), x)| all[at] = unit * x);
-            // Rounding is relative to the operator's largest product: what is off the view may be larger than what is seen.
             let expected = product(&truth, &all);
-            let scale = expected.iter().chain(&seen(&expected)).fold(f64::MIN_POSITIVE, |scale: f64, x| scale.max(x.abs()));
+            // Rounding is relative to the largest element, seen or not, or to that of the sums that cancel in it.
+            let sums = match curvature {
+                Curvature::Residual => product(&Reference::new(&objective, Curvature::Hessian).unwrap(), &all),
+                Curvature::GradientCovariance => product(&Reference::new(&objective, Curvature::EmpiricalFisher).unwrap(), &all),
+                _ => expected.clone(),
+            };
+            let scale = sums.iter().chain(&seen(&sums)).fold(f64::MIN_POSITIVE, |scale: f64, x| scale.max(x.abs()));
             for (at, (actual, expected)) in actual.iter().zip(seen(&expected)).enumerate() {
                 let error = (actual - expected).abs() / scale / chosen[at].1.max(1.0);
                 assert!(
