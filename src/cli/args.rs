@@ -21,6 +21,9 @@ pub(super) struct ProblemArgs {
     /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...)
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// What the tensors of --model make up, layer by layer: a .toml file, see docs/networks.md [default: what the model file says]
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["activation", "output_activation"])]
+    pub(super) network: Option<PathBuf>,
     /// Data: .npz or .safetensors with x and y, or .csv
     #[arg(long, value_name = "FILE", conflicts_with_all = ["x", "y"])]
     pub(super) data: Option<PathBuf>,
@@ -46,7 +49,7 @@ pub(super) struct ProblemArgs {
     #[arg(long, value_name = "L", default_value_t = 0.0, value_parser = values::finite, allow_negative_numbers = true)]
     pub(super) weight_decay: f64,
     /// Of all hidden layers, or a comma list with one a layer: relu, leaky-relu, elu, gelu, gelu-tanh, silu, tanh, sigmoid,
-    /// softplus, identity [default: what the model file says]
+    /// softplus, mish, hardswish, selu, identity [default: what the model file says]
     #[arg(long, value_name = "NAME", value_parser = values::activations)]
     pub(super) activation: Option<ActivationList>,
     /// Of the last layer [default: what the model file says, else identity]

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod density;
+mod describe;
 mod eigs;
 mod exit;
 mod hvp;
@@ -53,6 +54,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
+    Describe(describe::DescribeArgs),
     Adapters(adapters::AdaptersArgs),
 }
 
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Describe(args) => describe::run(args),
         Command::Adapters(args) => adapters::run(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)

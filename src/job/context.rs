@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::progress::Progress;
-use super::record::{DataRecord, LayerRecord, ModelRecord};
+use super::record::{DataRecord, ModelRecord};
 use crate::curvature::{Curvature, Objective};
-use crate::model::Loss;
+use crate::model::{Layout, Loss};
 
 /// What a report says about the model, its data and its loss; the operator itself does not know.
 #[derive(Clone, Debug)]
@@ -20,26 +20,27 @@ pub struct Subject {
     pub weight_decay: f64,
     /// Which operator of the objective.
     pub curvature: Curvature,
+    /// Where the parameters of each layer are in θ.
+    pub layout: Layout,
     /// θ, in the order of `torch.nn.utils.parameters_to_vector`.
     pub parameters: Vec<f64>,
+    /// What a user should know of how the network was read: part of every report's warnings.
+    pub notices: Vec<String>,
 }
 
 impl Subject {
     /// The record of `objective`, whose data came from `source` (a file's name, or `embedded digits`).
     pub fn new(objective: &Objective, curvature: Curvature, source: impl Into<String>) -> Self {
-        let layer = |layer: &crate::model::Layer| LayerRecord {
-            r#in: layer.inputs,
-            out: layer.outputs,
-            activation: layer.activation.to_string(),
-            bias: layer.bias.is_some(),
-        };
+        let network = objective.network();
         Self {
-            model: ModelRecord { layers: objective.network().layers().iter().map(layer).collect(), parameters: objective.dim() },
+            model: ModelRecord::new(network),
+            layout: network.layout(),
             data: DataRecord { samples: objective.samples(), source: source.into() },
             loss: objective.loss(),
             weight_decay: objective.weight_decay(),
             curvature,
-            parameters: objective.network().parameters(),
+            parameters: network.parameters(),
+            notices: Vec::new(),
         }
     }
 }

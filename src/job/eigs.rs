@@ -13,7 +13,6 @@ use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::Floor;
 use crate::krylov::{Block, EigenOptions, EigenSolution, MARGIN, Termination, VectorSpace as _, Wanted, eigenpairs, power_iteration};
-use crate::model::Layout;
 use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
 
@@ -149,7 +148,7 @@ pub fn eigs<A: CurvatureOperator>(
 ) -> Result<EigsReport> {
     let meter = Meter::start(operator, context);
     let (plan, planned) = plan(operator, options)?;
-    let mut warnings = [operator.warnings(), planned].concat();
+    let mut warnings = [operator.warnings(), context.subject.notices.clone(), planned].concat();
     let starts = warm_starts(operator, start, plan.width, plan.seed)?;
     let header = Header::new("hesper.eigs/1", operator, context)?;
     let observe = |_products, converged, wanted| context.progress.update(Stage::Eigenpairs, converged as u64, wanted as u64);
@@ -161,7 +160,7 @@ pub fn eigs<A: CurvatureOperator>(
     let certificates = certify(operator, context, &found.pairs)?;
     let floor = floor::measured(operator.space(), plan.seed, product, Some(certificates.orthogonality))?;
     let resolution = floor.relative * found.scale;
-    let layout = Layout::new(context.subject.model.layers.iter().map(|layer| (layer.out, layer.r#in, layer.bias)));
+    let layout = &context.subject.layout;
     let is_laid_out = layout.dim() == operator.space().dim();
     let mut listed = Vec::new();
     let mut rows = Vec::new();
@@ -171,7 +170,7 @@ pub fn eigs<A: CurvatureOperator>(
         eigenvalue.measured_residual = Some(measured);
         let reach = measured + resolution;
         eigenvalue.interval = Some([pair.ritz.value - reach, pair.ritz.value + reach]);
-        eigenvalue.mass = is_laid_out.then(|| mass(&layout, &vector));
+        eigenvalue.mass = is_laid_out.then(|| mass(layout, &vector));
         listed.push(eigenvalue);
         rows.push(vector);
     }
@@ -188,7 +187,7 @@ pub fn eigs<A: CurvatureOperator>(
         header,
         options: EigsOptions { tol: Some(plan.tol), basis: Some(plan.capacity), max_steps: Some(plan.max_products), ..options.clone() },
         eigenvalues,
-        tensors: if is_laid_out { tensors(&layout) } else { Vec::new() },
+        tensors: if is_laid_out { tensors(layout) } else { Vec::new() },
         accuracy_reached: found.converged,
         miss_probability: found.miss_probability,
         orthogonality: certificates.orthogonality,

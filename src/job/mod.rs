@@ -11,6 +11,7 @@ mod bench;
 mod calibrate;
 mod context;
 mod density;
+mod describe;
 mod diagnostics;
 mod eigs;
 mod floor;
@@ -31,6 +32,7 @@ pub use bench::{BenchJob, BenchOptions, BenchRecord, BenchReport, Swept, bench, 
 pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, Distance, MAX_PARAMETERS, calibrate};
 pub use context::{JobContext, Subject};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
+pub use describe::{DescribeReport, DescribedData, DescribedLoss, TensorRecord};
 pub use diagnostics::{Diagnostics, GradientCurvature, RelativeSharpness};
 pub use eigs::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, EigsProducts, EigsReport, eigs};
 pub use hvp::{HvpJob, HvpOptions, HvpReport, hvp};

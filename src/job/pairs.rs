@@ -80,7 +80,7 @@ pub(super) fn downloaded<A: CurvatureOperator>(operator: &A, pair: &EigenPair<A>
 pub(super) fn tensors(layout: &Layout) -> Vec<String> {
     let names = |(index, layer): (usize, &crate::model::LayerRange)| {
         let bias = layer.bias.as_ref().map(|_| format!("layer {index} bias"));
-        [Some(format!("layer {index} weight")), bias]
+        [(!layer.weight.is_empty()).then(|| format!("layer {index} weight")), bias]
     };
     layout.layers().iter().enumerate().flat_map(names).flatten().collect()
 }
@@ -90,5 +90,6 @@ pub(super) fn mass(layout: &Layout, vector: &[f64]) -> Vec<f64> {
     let square = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
     let total = square(vector);
     let ranges = layout.layers().iter().flat_map(|layer| [Some(&layer.weight), layer.bias.as_ref()]).flatten();
+    let ranges = ranges.filter(|range| !range.is_empty());
     ranges.map(|range| square(&vector[range.clone()]) / total).collect()
 }

@@ -7,7 +7,7 @@ use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Schedule};
 use crate::error::Result;
 use crate::krylov::test_support::{Columns, MatrixOperator};
 use crate::krylov::{LinearOperator as _, Slot, VectorSpace as _};
-use crate::model::Loss;
+use crate::model::{Layout, Loss};
 use crate::numeric::Precision;
 
 /// f(θ) = ½ θᵀAθ at θ = (1, ..., 1): its gradient is A·1, its Hessian A.
@@ -44,14 +44,16 @@ impl CurvatureOperator for MatrixOperator {
 }
 
 pub(super) fn context() -> JobContext<'static> {
-    let layer = LayerRecord { r#in: 3, out: 2, activation: "identity".into(), bias: false };
+    let layer = LayerRecord { r#in: 3, out: 2, activation: "identity".into(), bias: false, kind: "dense", sources: vec![0] };
     let subject = Subject {
-        model: ModelRecord { layers: vec![layer], parameters: 6 },
+        model: ModelRecord { layers: vec![layer], parameters: 6, ..ModelRecord::default() },
         data: DataRecord { samples: 10, source: "nowhere".into() },
         loss: Loss::Mse,
         weight_decay: 0.0,
         curvature: Curvature::Hessian,
+        layout: Layout::new([[6, 0]]),
         parameters: Vec::new(),
+        notices: Vec::new(),
     };
     JobContext::new(subject, &Silent)
 }

@@ -1,11 +1,13 @@
 //! The network, its activations, its loss, and its parameters as one vector: values only; nothing here computes a pass.
 
 mod activation;
+mod layer;
 mod layout;
 mod loss;
 mod network;
 
 pub use activation::{Activation, Jet};
-pub use layout::{LayerRange, Layout};
+pub use layer::{Dense, Layer, Norm, NormKind, Op};
+pub use layout::{LayerRange, Layout, Tensor};
 pub use loss::{Loss, Targets};
-pub use network::{Layer, Network};
+pub use network::{Network, NetworkBuilder, Value};

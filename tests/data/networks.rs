@@ -7,7 +7,7 @@ use hesper::model::{Activation, Loss};
 use crate::write::{Tensor, doubles, file, safetensors, singles};
 
 fn tanh() -> NetworkOptions {
-    NetworkOptions { activations: vec![Activation::Tanh], output_activation: None }
+    NetworkOptions { activations: vec![Activation::Tanh], ..NetworkOptions::default() }
 }
 
 fn load(tensors: &[Tensor<'_>], metadata: &[(&str, &str)], options: &NetworkOptions) -> Result<Model> {
@@ -22,7 +22,7 @@ fn weight<'a>(name: &'a str, shape: &'a [usize]) -> Tensor<'a> {
 
 fn widths(model: &Model) -> Vec<usize> {
     let network = &model.network;
-    std::iter::once(network.inputs()).chain(network.layers().iter().map(|layer| layer.outputs)).collect()
+    network.widths().to_vec()
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn shapes_decide_where_names_do_not_chain() {
     let tensors = [weight("decoder.weight", &[7, 3]), weight("encoder.weight", &[3, 5]), ("encoder.bias", "F32", &[3], singles(&[1.0; 3]))];
     let model = load(&tensors, &[], &tanh()).unwrap();
     assert_eq!(widths(&model), [5, 3, 7]);
-    assert_eq!(model.network.layers()[0].bias, Some(vec![1.0; 3]));
-    assert_eq!(model.network.layers()[1].bias, None);
+    assert_eq!(model.network.layers()[0].op.parameters()[1].cloned(), Some(vec![1.0; 3]));
+    assert_eq!(model.network.layers()[1].op.parameters()[1], None);
 }
 
 #[test]
@@ -75,10 +75,14 @@ fn activations_are_asked_for_or_hinted() {
     assert_eq!(names(&hinted), ["relu", "relu", "sigmoid"]);
     assert_eq!(hinted.hints.loss, Some(Loss::Mse));
 
-    let asked = NetworkOptions { activations: vec![Activation::Elu, Activation::Gelu], output_activation: Some(Activation::Identity) };
+    let asked = NetworkOptions {
+        activations: vec![Activation::Elu, Activation::Gelu],
+        output_activation: Some(Activation::Identity),
+        ..NetworkOptions::default()
+    };
     assert_eq!(names(&load(&tensors, &hints, &asked).unwrap()), ["elu", "gelu", "identity"]);
 
-    let three = NetworkOptions { activations: vec![Activation::Elu; 3], output_activation: None };
+    let three = NetworkOptions { activations: vec![Activation::Elu; 3], ..NetworkOptions::default() };
     let error = load(&tensors, &hints, &three).unwrap_err().to_string();
     assert!(error.contains("3 activations are given, but the network has 2 hidden layers"), "{error}");
     for useless in [&[][..], &[("activation", "swoosh")], &[("activation", "relu,relu,relu")]] {
@@ -95,8 +99,9 @@ fn other_tensors_are_refused_by_name_and_shape() {
     let cases: Vec<(Vec<Tensor<'_>>, &str)> = vec![
         (vec![], "holds no tensor"),
         (with(("1.num_batches_tracked", "I64", &[], vec![0; 8])), "'1.num_batches_tracked' of shape []"),
-        (with(weight("1.weight", &[3])), "'1.weight' of shape [3] is no weight"),
+        (with(weight("1.weight", &[3])), "'1.weight' of shape [3] is the gain of an RMSNorm, or of a LayerNorm without bias: say which"),
         (with(weight("1.running_mean", &[3])), "'1.running_mean' of shape [3]"),
+        (with(weight("1.in_proj", &[3, 3])), "'1.in_proj' of shape [3, 3] is no weight"),
         (vec![weight("conv.weight", &[8, 3, 5, 5])], "'conv.weight' of shape [8, 3, 5, 5]"),
         (with(weight("0.bias", &[3, 1])), "'0.bias' of shape [3, 1]"),
         (with(weight("0.bias", &[2])), "'0.bias' has 2 elements, but '0.weight' of shape [3, 2] has 3 rows"),

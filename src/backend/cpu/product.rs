@@ -18,11 +18,10 @@ use rayon::prelude::*;
 use super::compressed::Panels;
 use super::linearization::{Input, LayerSegment, Segment};
 use super::matmul::{View, ViewMut, add_product, assign_product};
-use super::shape::LayerShape;
+use super::norm::NormPass;
+use super::shape::{LayerShape, OpShape};
+use super::weights::{CompressedSums, weight_tasks};
 use crate::numeric::Real;
-
-/// Most rows of a layer whose weight products one task sums: few enough for several threads to share a layer.
-const ROWS: usize = 128;
 
 /// Most parameters of a network that is taken in runs: 128 KiB of single precision.
 const SMALL_NETWORK: usize = 1 << 15;
@@ -61,38 +60,32 @@ pub(super) struct Scratch<T> {
     sums: Vec<CompressedSums<T>>,
 }
 
-/// Arrays of a task that sums the weight products of compressed inputs.
-#[derive(Debug, Default)]
-struct CompressedSums<T> {
-    /// R δ of a segment.
-    delta: Panels<T>,
-    /// The sum over the segments, [inputs, rows].
-    weight: Panels<T>,
-}
-
 /// The derivatives of one segment along one direction.
 #[derive(Debug, Default)]
-struct Tangent<T> {
-    layers: Vec<LayerTangent<T>>,
+pub(super) struct Tangent<T> {
+    pub(super) layers: Vec<LayerTangent<T>>,
     /// What the run adds to the product; empty where there are no runs.
     sums: Vec<T>,
 }
 
 /// [r, outputs] each.
 #[derive(Debug, Default)]
-struct LayerTangent<T> {
-    /// R z_l.
-    output: Vec<T>,
+pub(super) struct LayerTangent<T> {
+    /// R z_{l+1}.
+    pub(super) output: Vec<T>,
     /// g ⊙ φ'' ⊙ R a; empty where φ'' vanishes.
     bent: Vec<T>,
-    /// R δ_l.
-    delta: Vec<T>,
+    /// R δ_l; before that, what has come back of R g.
+    pub(super) delta: Vec<T>,
+    /// R x̂ of a layer that normalizes, else empty.
+    pub(super) units: Vec<T>,
 }
 
 impl<T: Real> Scratch<T> {
     /// Bytes of the arrays.
     pub(super) fn bytes(&self) -> usize {
-        let numbers = |layer: &LayerTangent<T>| layer.output.capacity() + layer.bent.capacity() + layer.delta.capacity();
+        let numbers =
+            |layer: &LayerTangent<T>| layer.output.capacity() + layer.bent.capacity() + layer.delta.capacity() + layer.units.capacity();
         let tangent = |tangent: &Tangent<T>| tangent.layers.iter().map(numbers).sum::<usize>() + tangent.sums.capacity();
         let panels: usize = self.first.iter().map(Panels::bytes).sum();
         let sums: usize = self.sums.iter().map(|sums| sums.delta.bytes() + sums.weight.bytes()).sum();
@@ -101,11 +94,12 @@ impl<T: Real> Scratch<T> {
 
     /// Numbers that a wave of segments of up to `rows` samples each needs along one direction.
     pub(super) fn numbers(shapes: &[LayerShape], dim: usize, blocking: Blocking, segments: usize, rows: usize) -> usize {
-        let row: usize = shapes.iter().map(|shape| shape.outputs * if shape.curved { 3 } else { 2 }).sum();
+        let of_norms = |shape: &LayerShape| usize::from(matches!(shape.op, OpShape::Norm(_)));
+        let row: usize = shapes.iter().map(|shape| shape.outputs * (2 + usize::from(shape.curved) + of_norms(shape))).sum();
         match blocking.run {
             Some(run) => segments.div_ceil(run) * (rows * row + dim),
             None => {
-                let first = shapes.first().map_or(0, |shape| {
+                let first = shapes.first().filter(|shape| matches!(shape.op, OpShape::Dense)).map_or(0, |shape| {
                     let tasks = shape.outputs.div_ceil(shape.task_rows());
                     Panels::<T>::numbers(shape.inputs, shape.outputs) + tasks * Panels::<T>::numbers(shape.inputs + rows, shape.task_rows())
                 });
@@ -168,108 +162,11 @@ pub(super) fn add_operator_product<T: Real>(
     });
 }
 
-/// y ← y + ∇f for the part of f that the samples of `segments` make.
-pub(super) fn add_gradient<T: Real>(shapes: &[LayerShape], segments: &[Segment<T>], y: &mut [T]) {
-    weight_tasks(shapes, y).into_par_iter().with_max_len(1).for_each(|mut task| {
-        for segment in segments {
-            let layer = &segment.layers[task.layer];
-            task.add(segment.samples, &layer.delta, &layer.input);
-        }
-        let layer = task.layer;
-        let deltas = segments.iter().map(|segment| (segment, segment.layers[layer].delta.as_slice()));
-        task.add_compressed(deltas, &mut CompressedSums::default());
-    });
-}
-
 /// A direction, and where inputs are compressed, its transposed weights of the first layer.
 #[derive(Clone, Copy)]
 struct Direction<'a, T> {
     x: &'a [T],
     first: Option<&'a Panels<T>>,
-}
-
-/// Some rows of a layer's weights and biases.
-struct WeightTask<'a, T> {
-    layer: usize,
-    shape: &'a LayerShape,
-    first_row: usize,
-    weight: &'a mut [T],
-    bias: Option<&'a mut [T]>,
-}
-
-/// All parameters of `y`, in tasks of up to [`ROWS`] rows.
-fn weight_tasks<'a, T: Real>(shapes: &'a [LayerShape], mut y: &'a mut [T]) -> Vec<WeightTask<'a, T>> {
-    let mut tasks = Vec::new();
-    for (layer, shape) in shapes.iter().enumerate() {
-        let rows = shape.task_rows();
-        let (weight, rest) = y.split_at_mut(shape.outputs * shape.inputs);
-        let (bias, rest) = rest.split_at_mut(if shape.bias { shape.outputs } else { 0 });
-        y = rest;
-        let mut biases = bias.chunks_mut(rows);
-        for (block, weight) in weight.chunks_mut(rows * shape.inputs).enumerate() {
-            tasks.push(WeightTask { layer, shape, first_row: block * rows, weight, bias: biases.next() });
-        }
-    }
-    tasks
-}
-
-impl LayerShape {
-    /// Rows whose weight products one task sums.
-    fn task_rows(&self) -> usize {
-        self.outputs.div_ceil(self.outputs.div_ceil(ROWS).max(2))
-    }
-}
-
-impl<T: Real> WeightTask<'_, T> {
-    /// Adds what `segment` makes of the product along the direction of `tangent`.
-    fn add_segment(&mut self, segment: &Segment<T>, tangent: &Tangent<T>) {
-        let layer = &segment.layers[self.layer];
-        self.add(segment.samples, &tangent.layers[self.layer].delta, &layer.input);
-        if let Some(before) = self.layer.checked_sub(1).filter(|_| self.shape.mixed) {
-            self.add_weights(segment.samples, &layer.delta, &tangent.layers[before].output);
-        }
-    }
-
-    /// weights += δᵀ z, biases += Σ δ, for the task's rows.
-    fn add(&mut self, samples: usize, delta: &[T], input: &Input<T>) {
-        if let Input::Dense(input) = input {
-            self.add_weights(samples, delta, input);
-        }
-        if let Some(bias) = &mut self.bias {
-            let mut sums = [0.0; ROWS];
-            for row in delta.chunks_exact(self.shape.outputs) {
-                sums.iter_mut().zip(&row[self.first_row..][..bias.len()]).for_each(|(sum, x)| *sum += x.to_f64());
-            }
-            bias.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
-        }
-    }
-
-    /// weights += Σ δᵀ z over those of the segments, each with its δ, whose input is compressed.
-    fn add_compressed<'a>(&mut self, deltas: impl Iterator<Item = (&'a Segment<T>, &'a [T])>, sums: &mut CompressedSums<T>) {
-        let rows = self.weight.len() / self.shape.inputs;
-        let mut found = false;
-        for (segment, delta) in deltas {
-            let Input::Compressed { by_input, .. } = &segment.layers[self.layer].input else { continue };
-            if !std::mem::replace(&mut found, true) {
-                sums.weight.reset(self.shape.inputs, rows);
-            }
-            sums.delta.pack(View::new(delta, segment.samples, self.shape.outputs).columns(self.first_row, rows));
-            by_input.add_product(&sums.delta, &mut sums.weight);
-        }
-        if found {
-            sums.weight.add_transposed_to(self.weight);
-        }
-    }
-
-    /// weights += δᵀ z for the task's rows: the sum of the samples' outer products.
-    fn add_weights(&mut self, samples: usize, delta: &[T], input: &[T]) {
-        let rows = self.weight.len() / self.shape.inputs;
-        add_product(
-            ViewMut::new(self.weight, rows, self.shape.inputs),
-            View::new(delta, samples, self.shape.outputs).columns(self.first_row, rows).transposed(),
-            View::new(input, samples, self.shape.inputs),
-        );
-    }
 }
 
 impl<T: Real> Tangent<T> {
@@ -290,17 +187,45 @@ impl<T: Real> Tangent<T> {
         self.layers.resize_with(shapes.len(), LayerTangent::default);
         for (l, (shape, layer)) in shapes.iter().zip(&segment.layers).enumerate() {
             let (before, from) = self.layers.split_at_mut(l);
-            from[0].reserve(shape, segment.samples);
-            from[0].forward(shape, parameters, segment.samples, layer, before.last(), direction);
+            let this = &mut from[0];
+            this.reserve(shape, segment.samples);
+            let source = shape.sources[0].layer().map(|source| &before[source]);
+            match (&shape.op, &layer.standard) {
+                (OpShape::Dense, _) => this.forward(shape, parameters, segment, layer, source, direction),
+                (OpShape::Norm(norm), Some(standard)) => {
+                    let source = source.map(|source| source.output.as_slice());
+                    let pass = NormPass { norm, shape, layer, standard, parameters, x: direction.x, source };
+                    pass.forward(&mut this.units, &mut this.output);
+                    this.finish_output(shape, layer, shape.bias.then(|| &direction.x[shape.weight.end..][..shape.outputs]));
+                }
+                _ => this.add_up(shape, layer, before),
+            }
         }
-        if let (Some(last), Some(layer)) = (self.layers.last_mut(), segment.layers.last()) {
+        if let Some(last) = self.layers.last_mut() {
             last.delta.copy_from_slice(&last.output);
             segment.loss_curvature.multiply(&mut last.delta);
-            last.finish_delta(layer);
         }
-        for l in (1..shapes.len()).rev() {
-            let (before, from) = self.layers.split_at_mut(l);
-            before[l - 1].backward(&shapes[l], parameters, segment, l, &from[0].delta, direction.x);
+        for (l, shape) in shapes.iter().enumerate().rev() {
+            self.layers[l].finish_delta(&segment.layers[l]);
+            self.back(shape, l, parameters, segment, direction.x);
+        }
+    }
+
+    /// Adds what comes back through layer `l` to R g of what it reads.
+    fn back(&mut self, shape: &LayerShape, l: usize, parameters: &[T], segment: &Segment<T>, x: &[T]) {
+        let (before, from) = self.layers.split_at_mut(l);
+        let (this, layer) = (&from[0], &segment.layers[l]);
+        for source in &shape.sources {
+            let Some(target) = source.layer().map(|source| &mut before[source]) else { continue };
+            match (&shape.op, &layer.standard) {
+                (OpShape::Dense, _) => target.backward(shape, parameters, (segment.samples, layer), &this.delta, x, source.is_first_back),
+                (OpShape::Norm(norm), Some(standard)) => {
+                    let pass = NormPass { norm, shape, layer, standard, parameters, x, source: Some(&target.output) };
+                    pass.backward(&this.delta, &this.units, &mut target.delta, source.is_first_back);
+                }
+                _ if source.is_first_back => target.delta.copy_from_slice(&this.delta),
+                _ => target.delta.iter_mut().zip(&this.delta).for_each(|(target, &delta)| *target += delta),
+            }
         }
     }
 }
@@ -308,7 +233,13 @@ impl<T: Real> Tangent<T> {
 impl<T: Real> LayerTangent<T> {
     fn reserve(&mut self, shape: &LayerShape, samples: usize) {
         let len = samples * shape.outputs;
-        for (array, len) in [(&mut self.output, len), (&mut self.delta, len), (&mut self.bent, if shape.curved { len } else { 0 })] {
+        let arrays = [
+            (&mut self.output, len),
+            (&mut self.delta, len),
+            (&mut self.bent, if shape.curved { len } else { 0 }),
+            (&mut self.units, if matches!(shape.op, OpShape::Norm(_)) { len } else { 0 }),
+        ];
+        for (array, len) in arrays {
             if array.len() != len {
                 array.reserve_exact(len.saturating_sub(array.len()));
                 array.resize(len, T::ZERO);
@@ -316,17 +247,17 @@ impl<T: Real> LayerTangent<T> {
         }
     }
 
-    /// R a = R z Wᵀ + z Vᵀ + v, R z = φ' ⊙ R a; `before` holds the R z of the layer before, which vanishes for the first.
+    /// R a = R z Wᵀ + z Vᵀ + v, R z = φ' ⊙ R a; `before` holds the R z of what the layer reads, which vanishes for the network's input.
     fn forward(
         &mut self,
         shape: &LayerShape,
         parameters: &[T],
-        samples: usize,
+        segment: &Segment<T>,
         layer: &LayerSegment<T>,
         before: Option<&Self>,
         direction: Direction<'_, T>,
     ) {
-        let x = direction.x;
+        let (x, samples) = (direction.x, segment.samples);
         if let Some(before) = before {
             assign_product(
                 ViewMut::new(&mut self.output, samples, shape.outputs),
@@ -334,10 +265,12 @@ impl<T: Real> LayerTangent<T> {
                 View::new(&parameters[shape.weight.clone()], shape.outputs, shape.inputs).transposed(),
             );
         }
-        match (&layer.input, direction.first) {
-            (Input::Compressed { by_sample, .. }, Some(first)) => by_sample.multiply(first, &mut self.output, shape.outputs),
-            (Input::Compressed { .. }, None) => unreachable!("only inputs of the first layer are compressed, and then it is packed"),
-            (Input::Dense(input), _) => {
+        match (&segment.inputs[shape.sources[0].value], direction.first) {
+            (Some(Input::Compressed { by_sample, .. }), Some(first)) => by_sample.multiply(first, &mut self.output, shape.outputs),
+            (Some(Input::Compressed { .. }) | None, _) => {
+                unreachable!("what a dense layer reads is kept, and where it is compressed the first layer's direction is packed")
+            }
+            (Some(Input::Dense(input)), _) => {
                 let multiply = if before.is_some() { add_product } else { assign_product };
                 multiply(
                     ViewMut::new(&mut self.output, samples, shape.outputs),
@@ -367,11 +300,28 @@ impl<T: Real> LayerTangent<T> {
         }
     }
 
-    /// R δ of this layer, the one before layer `l` of R δ `delta`: (R δ W + δ V) ⊙ φ' + g ⊙ φ'' ⊙ R a, without the network's own curvature
-    /// R δ W ⊙ φ'.
-    fn backward(&mut self, shape: &LayerShape, parameters: &[T], segment: &Segment<T>, l: usize, delta: &[T], x: &[T]) {
-        let samples = segment.samples;
-        assign_product(
+    /// R a = Σ R z of what the layer reads.
+    fn add_up(&mut self, shape: &LayerShape, layer: &LayerSegment<T>, before: &[Self]) {
+        self.output.fill(T::ZERO);
+        for source in shape.sources.iter().filter_map(|source| source.layer()) {
+            self.output.iter_mut().zip(&before[source].output).for_each(|(a, &z)| *a += z);
+        }
+        self.finish_output(shape, layer, None);
+    }
+
+    /// R g of what a dense layer reads ← R δ W + δ V, without the network's own curvature R δ W; added to it where another layer came before
+    /// on the way back. `layer` is the dense layer's, `delta` its R δ.
+    fn backward(
+        &mut self,
+        shape: &LayerShape,
+        parameters: &[T],
+        (samples, layer): (usize, &LayerSegment<T>),
+        delta: &[T],
+        x: &[T],
+        is_first: bool,
+    ) {
+        let multiply = if is_first { assign_product } else { add_product };
+        multiply(
             ViewMut::new(&mut self.delta, samples, shape.inputs),
             View::new(delta, samples, shape.outputs),
             View::new(&parameters[shape.weight.clone()], shape.outputs, shape.inputs),
@@ -379,11 +329,10 @@ impl<T: Real> LayerTangent<T> {
         if shape.mixed {
             add_product(
                 ViewMut::new(&mut self.delta, samples, shape.inputs),
-                View::new(&segment.layers[l].delta, samples, shape.outputs),
+                View::new(&layer.delta, samples, shape.outputs),
                 View::new(&x[shape.weight.clone()], shape.outputs, shape.inputs),
             );
         }
-        self.finish_delta(&segment.layers[l - 1]);
     }
 
     /// R δ ← R g ⊙ φ' + g ⊙ φ'' ⊙ R a, where R δ holds R g.

@@ -3,6 +3,7 @@
 mod adapters;
 mod bench;
 mod calibrate;
+mod describe;
 mod eigs;
 mod hvp;
 mod parts;
@@ -14,6 +15,7 @@ mod validate;
 pub use adapters::{AdaptersReport, adapters};
 pub use bench::bench;
 pub use calibrate::calibrate;
+pub use describe::describe;
 pub use eigs::eigs;
 pub use hvp::hvp;
 pub use plan::plan;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::estimate::{Bounded, Density, Estimate, Floor};
-use crate::job::{Eigenvalue, Eigenvalues, Header, LayerRecord, Stats};
+use crate::job::{Eigenvalue, Eigenvalues, Header, Stats};
 use crate::numeric::Precision;
 use crate::report::histogram;
 use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
@@ -14,7 +14,7 @@ pub(super) const LABEL: usize = 18;
 /// What was examined, under which loss, by what.
 pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
     let Header { model, data, loss, backend, operator, .. } = header;
-    line(out, "model", &format!("{}, {} parameters", layers(&model.layers), count(model.parameters)))?;
+    line(out, "model", &format!("{}, {} parameters", model.summary, count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
     let decay = if loss.weight_decay == 0.0 { String::new() } else { format!(", weight decay {}", loss.weight_decay) };
     line(out, "loss", &format!("{} = {}, gradient norm {}{decay}", loss.kind, plain(loss.value), plain(loss.gradient_norm)))?;
@@ -27,19 +27,6 @@ pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
     line(out, "backend", &device.join(", "))?;
     line(out, "operator", &operator.to_string())?;
     writeln!(out)
-}
-
-/// `64-64-10 tanh`; an output activation is named where it is not the identity.
-pub(super) fn layers(layers: &[LayerRecord]) -> String {
-    let mut widths: Vec<_> = layers.first().map(|layer| layer.r#in.to_string()).into_iter().collect();
-    widths.extend(layers.iter().map(|layer| layer.out.to_string()));
-    let Some((last, hidden)) = layers.split_last() else { return widths.join("-") };
-    let mut activations: Vec<_> = hidden.iter().map(|layer| layer.activation.as_str()).collect();
-    if activations.windows(2).all(|pair| pair[0] == pair[1]) {
-        activations.truncate(1);
-    }
-    let output = if last.activation == "identity" { String::new() } else { format!(", {} output", last.activation) };
-    format!("{} {}{output}", widths.join("-"), activations.join(",")).trim_end().to_owned()
 }
 
 /// One labelled line.
