@@ -2,7 +2,6 @@
 //! tests/fixtures/networks/make.py.
 
 #![expect(clippy::unwrap_used, reason = "a failure is a failed test")]
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod common;
 

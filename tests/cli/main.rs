@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod commands;
+mod describe;
 mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;

@@ -127,3 +127,54 @@ fn an_ambiguous_order_is_refused() {
     let error = load(&tensors, &[], &tanh()).unwrap_err().to_string();
     assert!(error.contains("no other single order: 'a.weight' [4, 4], 'b.weight' [4, 2], 'c.weight' [4, 4]"), "{error}");
 }
+
+/// Where modules without tensors stand is told by the numbers of an `nn.Sequential`, or asked for.
+#[test]
+fn normalizations_are_told_or_asked_for() {
+    let norm = |prefix: &str| [format!("{prefix}weight"), format!("{prefix}bias")];
+    let with = |names: &[(&str, &[usize])]| names.iter().map(|&(name, shape)| weight(name, shape)).collect::<Vec<_>>();
+    let names = |model: &Model| model.network.layers().iter().map(|layer| layer.activation.name()).collect::<Vec<_>>();
+    let after = with(&[("0.weight", &[3, 2]), ("2.weight", &[3]), ("2.bias", &[3]), ("3.weight", &[4, 3])]);
+    assert_eq!(names(&load(&after, &[], &tanh()).unwrap()), ["tanh", "identity", "identity"], "between the layer and its normalization");
+    let [gain, shift] = norm("net.1.");
+    let before = with(&[("net.0.weight", &[3, 2]), (&gain, &[3]), (&shift, &[3]), ("net.4.weight", &[4, 3])]);
+    assert_eq!(names(&load(&before, &[], &tanh()).unwrap()), ["identity", "tanh", "identity"], "with a dropout beside it");
+    let first = with(&[("0.weight", &[2]), ("0.bias", &[2]), ("1.weight", &[4, 2])]);
+    assert_eq!(load(&first, &[], &NetworkOptions::default()).unwrap().network.layers()[0].op.name(), "layer-norm");
+
+    let both = with(&[("0.weight", &[3, 2]), ("2.weight", &[3]), ("2.bias", &[3]), ("4.weight", &[4, 3])]);
+    let unnumbered = with(&[("fc.weight", &[3, 2]), ("norm.weight", &[3]), ("norm.bias", &[3]), ("head.weight", &[4, 3])]);
+    let misfit = with(&[("0.weight", &[3, 2]), ("1.weight", &[5]), ("1.bias", &[5]), ("3.weight", &[4, 3])]);
+    for (tensors, expected) in [
+        (both, "both after '0.' and after '2.', and only one of them can be the activation"),
+        (unnumbered, "modules that are no numbered sequence"),
+        (misfit, "layer 1: takes 5 inputs, but what it reads has 3"),
+    ] {
+        let error = load(&tensors, &[], &tanh()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// The two examples of docs/networks.md, with tensors that fit them.
+#[test]
+fn the_documented_descriptions_are_understood() {
+    let text = include_str!("../../docs/networks.md");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let block = ["norm.weight", "norm.bias"].map(|name| weight(name, &[4]));
+    let mut first =
+        vec![weight("stem.weight", &[4, 3]), weight("fc1.weight", &[8, 4]), weight("fc2.weight", &[4, 8]), weight("head.weight", &[2, 4])];
+    first.extend(block);
+    let mut second =
+        vec![weight("fc1.weight", &[4, 3]), weight("fc2.weight", &[5, 4]), weight("skip.weight", &[5, 3]), weight("head.weight", &[2, 5])];
+    let batch = ["weight", "bias", "running_mean", "running_var"];
+    let names: Vec<(String, usize)> = batch.iter().flat_map(|name| [(format!("bn1.{name}"), 4), (format!("bn2.{name}"), 5)]).collect();
+    let shapes: Vec<[usize; 1]> = names.iter().map(|(_, width)| [*width]).collect();
+    second.extend(names.iter().zip(&shapes).map(|((name, _), shape)| weight(name, shape)));
+    for (tensors, example, summary) in
+        [(first, examples[0], "3-2 (4 dense, 1 layer-norm, 1 add) gelu"), (second, examples[1], "3-2 (4 dense, 2 batch-norm, 1 add) relu")]
+    {
+        let model = load(&tensors, &[("network", example)], &NetworkOptions::default()).unwrap();
+        assert_eq!(model.network.summary(), summary);
+    }
+    assert_eq!(examples.len(), 2);
+}
