@@ -82,6 +82,8 @@ pub struct BackendOptions {
     pub mode: Option<Mode>,
     /// How long a GPU looks for its fastest kernels.
     pub tune: Tune,
+    /// The variants of its kernels that a GPU runs in place of a search, as [`BackendInfo`](crate::curvature::BackendInfo) names them.
+    pub variants: Option<String>,
 }
 
 impl BackendOptions {
@@ -187,37 +189,69 @@ pub struct Planned {
     pub memory: MemoryPlan,
 }
 
-/// How a job that keeps `workload` will fit into memory. Nothing is computed.
-///
-/// # Errors
-/// [`Error::Memory`] where it does not fit, and as [`run`].
-pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOptions, workload: Workload) -> Result<Planned> {
-    let choice = Choice::new(options)?;
-    let (backend, precision) = match choice {
-        Choice::CpuF32 => (BackendKind::Cpu, Precision::F32),
-        Choice::CpuF64 => (BackendKind::Cpu, Precision::F64),
-        Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
-        Choice::Reference => (BackendKind::Reference, Precision::F64),
-    };
-    Ok(Planned { backend, precision, memory: choice.plan(objective, curvature, &options.demand(workload))? })
+/// A backend that is open: a GPU is found, opened and tuned once for all jobs that it is given.
+pub struct Backend {
+    choice: Choice,
+    options: BackendOptions,
 }
 
-/// Builds the operator that `options` ask for, as the memory plan says, and runs `job` with it.
+impl Backend {
+    /// Opens what `options` ask for.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits.
+    pub fn open(options: &BackendOptions) -> Result<Self> {
+        Ok(Self { choice: Choice::new(options)?, options: options.clone() })
+    }
+
+    /// How a job that keeps `workload` will fit into memory. Nothing is computed.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it does not fit.
+    pub fn plan(&self, objective: &Objective, curvature: Curvature, workload: Workload) -> Result<Planned> {
+        let (backend, precision) = match self.choice {
+            Choice::CpuF32 => (BackendKind::Cpu, Precision::F32),
+            Choice::CpuF64 => (BackendKind::Cpu, Precision::F64),
+            Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
+            Choice::Reference => (BackendKind::Reference, Precision::F64),
+        };
+        Ok(Planned { backend, precision, memory: self.choice.plan(objective, curvature, &self.options.demand(workload))? })
+    }
+
+    /// Builds the operator as the memory plan says, and runs `job` with it.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where the job does not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
+    pub fn run<J: OperatorJob>(&self, objective: &Objective, curvature: Curvature, job: J) -> Result<J::Output> {
+        let schedule = self.plan(objective, curvature, job.workload(objective.dim()))?.memory.schedule;
+        let spot_check = SpotCheck { objective, curvature, choice: &self.choice };
+        match &self.choice {
+            Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),
+            Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, &spot_check),
+            Choice::Gpu(device) => {
+                match &self.options.variants {
+                    Some(variants) => device.run_variants(variants)?,
+                    None => device.tune(objective.network(), self.options.tune)?,
+                }
+                job.run(&Gpu::with_schedule(objective, curvature, device, schedule)?, &spot_check)
+            }
+            Choice::Reference => job.run(&Reference::new(objective, curvature)?, &spot_check),
+        }
+    }
+}
+
+/// [`Backend::plan`] on a backend that is opened for it.
 ///
 /// # Errors
-/// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits, [`Error::Memory`] where the job does
-/// not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
+/// Those of [`Backend::open`] and [`Backend::plan`].
+pub fn plan(objective: &Objective, curvature: Curvature, options: &BackendOptions, workload: Workload) -> Result<Planned> {
+    Backend::open(options)?.plan(objective, curvature, workload)
+}
+
+/// [`Backend::run`] on a backend that is opened for it.
+///
+/// # Errors
+/// Those of [`Backend::open`] and [`Backend::run`].
 pub fn run<J: OperatorJob>(objective: &Objective, curvature: Curvature, options: &BackendOptions, job: J) -> Result<J::Output> {
-    let choice = Choice::new(options)?;
-    let schedule = choice.plan(objective, curvature, &options.demand(job.workload(objective.dim())))?.schedule;
-    let spot_check = SpotCheck { objective, curvature, choice: &choice };
-    match &choice {
-        Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),
-        Choice::CpuF64 => job.run(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, &spot_check),
-        Choice::Gpu(device) => {
-            device.tune(objective.network(), options.tune)?;
-            job.run(&Gpu::with_schedule(objective, curvature, device, schedule)?, &spot_check)
-        }
-        Choice::Reference => job.run(&Reference::new(objective, curvature)?, &spot_check),
-    }
+    Backend::open(options)?.run(objective, curvature, job)
 }

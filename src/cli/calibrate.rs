@@ -8,8 +8,8 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
-use crate::backend;
 use crate::job::{CalibrateJob, CalibrateOptions, JobContext};
 use crate::report::table;
 
@@ -36,6 +36,8 @@ pub(super) struct CalibrateArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome> {
@@ -46,8 +48,10 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = CalibrateJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let named = Named { command: "calibrate", options: &options, vectors: &[], job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     reporter.finish(&result, |out| table::calibrate(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::Done)
 }

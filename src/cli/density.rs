@@ -8,7 +8,7 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
-use crate::backend;
+use super::resume::{self, Named, ResumeArgs};
 use crate::estimate::Density;
 use crate::job::{DensityJob, DensityJobOptions, JobContext};
 use crate::report::{csv, table};
@@ -28,6 +28,8 @@ pub(super) struct DensityCommandArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &DensityCommandArgs) -> Result<Outcome> {
@@ -38,12 +40,15 @@ pub(super) fn run(args: &DensityCommandArgs) -> Result<Outcome> {
     let options = DensityJobOptions { sampling: args.lanczos.options(&args.device), density: args.density.options() };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
-    let result = backend::run(&problem.objective, problem.curvature, &device, DensityJob { context: &context, options: &options })?;
+    let job = DensityJob { context: &context, options: &options };
+    let named = Named { command: "density", options: &options, vectors: &[], job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;
     }
     reporter.finish(&result, |out| table::density(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::Done)
 }
 

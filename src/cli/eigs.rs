@@ -11,9 +11,9 @@ use super::output::OutputFile;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
 use super::vectors::{NamedArray, load_vectors, write_npz};
-use crate::backend;
 use crate::job::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, JobContext};
 use crate::numeric::Precision;
 use crate::report::table;
@@ -63,6 +63,8 @@ pub(super) struct EigsArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
@@ -89,12 +91,14 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options, start: &start };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let named = Named { command: "eigs", options: &options, vectors: &start, job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_vectors(&file, eigenvectors, result.header.backend.precision)?;
     }
     reporter.finish(&result, |out| table::eigs(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(result.accuracy_reached))
 }
 

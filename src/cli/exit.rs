@@ -28,15 +28,20 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// Says `message` on one line of standard error, whatever line breaks a file name or a driver put into it.
+pub(super) fn note(message: &str) {
+    let words: Vec<_> = message.split_whitespace().collect();
+    // Where standard error is closed there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "hesper: {}", words.join(" "));
+}
+
 /// Says on one line of standard error what went wrong.
 pub(super) fn failed(error: &anyhow::Error) -> ExitCode {
     failed_with(&format!("{error:#}"))
 }
 
-/// Says `message` on one line of standard error, whatever line breaks a file name or a driver put into it.
+/// The same in words.
 pub(super) fn failed_with(message: &str) -> ExitCode {
-    let words: Vec<_> = message.split_whitespace().collect();
-    // Where standard error is closed there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "hesper: {}", words.join(" "));
+    note(message);
     ExitCode::from(2)
 }

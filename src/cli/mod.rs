@@ -17,6 +17,7 @@ mod plan;
 mod problem;
 mod progress;
 mod reporter;
+mod resume;
 mod spectrum;
 mod sweep;
 mod synthetic;

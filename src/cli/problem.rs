@@ -100,6 +100,7 @@ impl DeviceArgs {
             memory_budget: self.memory_budget,
             mode: self.linearization,
             tune: self.tune,
+            variants: None,
         })
     }
 }

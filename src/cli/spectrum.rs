@@ -9,8 +9,8 @@ use super::exit::Outcome;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
-use crate::backend;
 use crate::job::{JobContext, SpectrumJob, SpectrumOptions};
 use crate::report::{csv, table};
 
@@ -45,6 +45,8 @@ pub(super) struct SpectrumArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
@@ -64,11 +66,13 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = SpectrumJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let named = Named { command: "spectrum", options: &options, vectors: &[], job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;
     }
     reporter.finish(&result, |out| table::spectrum(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(args.tol.is_none() || result.eigenvalues.unconverged() == 0))
 }

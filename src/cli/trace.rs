@@ -11,9 +11,9 @@ use super::output::OutputFile;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
+use super::resume::{self, Named, ResumeArgs};
 use super::values;
 use super::vectors::{NamedArray, write_npz};
-use crate::backend;
 use crate::estimate::{CONFIDENCE, DiagonalEstimate, DiagonalMethod, Probe, TraceMethod};
 use crate::job::{JobContext, TraceJob, TraceOptions};
 use crate::numeric::Precision;
@@ -60,6 +60,8 @@ pub(super) struct TraceArgs {
     report: ReportArgs,
     #[command(flatten)]
     folder: FolderArgs,
+    #[command(flatten)]
+    resume: ResumeArgs,
 }
 
 pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
@@ -82,12 +84,14 @@ pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = TraceJob { context: &context, options: &options };
-    let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
+    let named = Named { command: "trace", options: &options, vectors: &[], job };
+    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let (Some(file), Some(diagonal)) = (diagonal_file, &result.diagonal) {
         write_diagonal(&file, diagonal)?;
     }
     reporter.finish(&result, |out| table::trace(out, &result))?;
+    resume::done(state)?;
     Ok(Outcome::of(result.accuracy_reached))
 }
 

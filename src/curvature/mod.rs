@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot};
+use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot, VectorSpace as _};
 use crate::model::{Loss, Network, Targets};
 use crate::numeric::Precision;
 pub use inputs::{Inputs, Storage};
@@ -205,6 +205,15 @@ pub struct BackendInfo {
     pub variants: Option<String>,
 }
 
+/// What an operator has of earlier runs of its job.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Resumed {
+    /// Products that were made by them.
+    pub products: u64,
+    /// Seconds that they took.
+    pub seconds: f64,
+}
+
 /// A curvature operator of an [`Objective`] on some backend.
 pub trait CurvatureOperator: LinearOperator {
     /// Column 0 of `gradient` ← ∇f(θ); column 0 of `loss` in `s` ← f(θ). `gradient` and `s` have one column.
@@ -215,6 +224,16 @@ pub trait CurvatureOperator: LinearOperator {
 
     /// Products with single vectors so far.
     fn products(&self) -> u64;
+
+    /// Times that the job has waited for numbers from the device so far.
+    fn readbacks(&self) -> u64 {
+        self.space().readbacks()
+    }
+
+    /// What was there from earlier runs when this one began.
+    fn resumed(&self) -> Resumed {
+        Resumed::default()
+    }
 
     /// Bytes that the operator holds for its linearization and for scratch that does not grow with the columns.
     fn bytes(&self) -> usize;

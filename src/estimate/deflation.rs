@@ -1,6 +1,7 @@
 //! Eigenpairs that are worth knowing by themselves before the rest is sampled.
 
 use faer::{Mat, Side};
+use serde::{Deserialize, Serialize};
 
 use super::products::{Products, dot};
 use crate::error::{Error, Result};
@@ -8,10 +9,11 @@ use crate::krylov::{Lanczos, LanczosOptions, LinearOperator, RitzValue, VectorSp
 use crate::rng::Distribution;
 
 /// Orthonormal Ritz vectors V with Θ = VᵀAV diagonal, and the residuals rᵢ = ‖Avᵢ − θᵢvᵢ‖.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Deflation {
     pairs: Vec<RitzValue>,
-    vectors: Mat<f64>,
+    /// Column by column.
+    vectors: Vec<Vec<f64>>,
 }
 
 /// A Ritz pair is taken where its residual is at most this share of its magnitude: what the coupling then does to the rest is of
@@ -23,8 +25,8 @@ const START: u32 = u32::MAX;
 
 impl Deflation {
     /// No pair.
-    pub fn none(dim: usize) -> Self {
-        Self { pairs: Vec::new(), vectors: Mat::zeros(dim, 0) }
+    pub fn none() -> Self {
+        Self { pairs: Vec::new(), vectors: Vec::new() }
     }
 
     /// Up to `most` pairs of largest magnitude that one run of `steps` Lanczos steps finds, with one more product each to measure them.
@@ -35,12 +37,17 @@ impl Deflation {
     /// # Errors
     /// Device failure, and [`Error::NonFinite`] where a product is.
     pub fn find<A: LinearOperator>(operator: &A, products: Products<'_, A>, steps: usize, most: usize, seed: u64) -> Result<Self> {
-        let space = operator.space();
-        let dim = space.dim();
+        let dim = operator.space().dim();
         let most = most.min(dim / 2);
         if most == 0 {
-            return Ok(Self::none(dim));
+            return Ok(Self::none());
         }
+        operator.milestone("known pairs", || Self::search(operator, products, steps, most, seed))
+    }
+
+    fn search<A: LinearOperator>(operator: &A, products: Products<'_, A>, steps: usize, most: usize, seed: u64) -> Result<Self> {
+        let space = operator.space();
+        let dim = space.dim();
         let mut start = space.block(1)?;
         space.fill(&mut start, Distribution::Gaussian, seed, START)?;
         let options = LanczosOptions { capacity: steps, ..LanczosOptions::default() };
@@ -56,7 +63,7 @@ impl Deflation {
         chosen.sort_by(|&i, &j| values[j].value.abs().total_cmp(&values[i].value.abs()));
         chosen.truncate(most);
         if chosen.is_empty() {
-            return Ok(Self::none(dim));
+            return Ok(Self::none());
         }
         let eigen = run.eigen(&(0..run.steps()).collect::<Vec<_>>())?;
         let mut vectors = Mat::zeros(dim, chosen.len());
@@ -87,9 +94,8 @@ impl Deflation {
         };
         // Descending.
         let order = || (0..values.len()).rev();
-        let mut descending = Mat::zeros(vectors.nrows(), values.len());
-        order().enumerate().for_each(|(to, from)| descending.col_mut(to).copy_from(vectors.col(from)));
-        Ok(Self { pairs: order().map(pair).collect(), vectors: descending })
+        let vectors = order().map(|k| vectors.col(k).iter().copied().collect()).collect();
+        Ok(Self { pairs: order().map(pair).collect(), vectors })
     }
 
     /// θ with its residual, descending.
@@ -99,7 +105,7 @@ impl Deflation {
 
     /// V's columns, in the order of the pairs.
     pub fn vectors(&self) -> Vec<&[f64]> {
-        (0..self.pairs.len()).map(|column| self.vectors.col_as_slice(column)).collect()
+        self.vectors.iter().map(Vec::as_slice).collect()
     }
 }
 

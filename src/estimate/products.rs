@@ -66,10 +66,15 @@ impl<'a, A: LinearOperator> Products<'a, A> {
 
     /// vᵀAv for up to `count` probes from number `first` on, at most a batch; on the sphere n·vᵀAv/vᵀv. The vectors stay where the
     /// operator computes, one readback fetches the forms.
-    #[expect(clippy::cast_precision_loss, reason = "n is far below 2⁵³")]
     pub(super) fn quadratic_forms(&self, kind: Probe, seed: u64, first: usize, count: usize) -> Result<Vec<f64>> {
+        let forms = self.operator.milestone("quadratic forms", || self.forms(kind, seed, first, self.columns.min(count)))?;
+        (self.observe)(forms.len() as u64);
+        Ok(forms)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "n is far below 2⁵³")]
+    fn forms(&self, kind: Probe, seed: u64, first: usize, columns: usize) -> Result<Vec<f64>> {
         let space = self.operator.space();
-        let columns = self.columns.min(count);
         let first = u32::try_from(first).map_err(|_| Error::Input(format!("more than {} probes", u32::MAX)))?;
         let (mut x, mut y, mut scalars) = (space.block(columns)?, space.block(columns)?, space.scalars(2, columns)?);
         space.fill(&mut x, kind.distribution(), seed, first)?;
@@ -77,7 +82,6 @@ impl<'a, A: LinearOperator> Products<'a, A> {
         space.dot(&x, &y, &mut scalars, Slot(0))?;
         space.dot(&x, &x, &mut scalars, Slot(1))?;
         let values = space.read(&scalars)?;
-        (self.observe)(columns as u64);
         let (forms, squares) = values.split_at(columns);
         Ok(match kind {
             Probe::Rademacher | Probe::Gaussian => forms.to_vec(),

@@ -113,10 +113,17 @@ pub fn calibrate<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, o
     let (mut outcomes, mut distances) = (Vec::new(), Vec::new());
     for chunk in seeds.chunks(SEEDS_AT_ONCE) {
         // The diagonal operator's work is in vectors: seeds run side by side. The matrix's products use all threads by themselves.
-        let runs: Vec<(Vec<Outcome>, f64)> =
-            chunk.par_iter().map(|&seed| spectrum_trials(&spectrum, &plan.with_seed(seed), options.trace_probes)).collect::<Result<_>>()?;
-        for ((mut run, distance), &seed) in runs.into_iter().zip(chunk) {
-            run.extend(matrix_trials(&matrix, &spectrum, seed, options.trace_probes)?);
+        let trials = || {
+            let mut runs: Vec<(Vec<Outcome>, f64)> = chunk
+                .par_iter()
+                .map(|&seed| spectrum_trials(&spectrum, &plan.with_seed(seed), options.trace_probes))
+                .collect::<Result<_>>()?;
+            for ((run, _), &seed) in runs.iter_mut().zip(chunk) {
+                run.extend(matrix_trials(&matrix, &spectrum, seed, options.trace_probes)?);
+            }
+            Ok(runs)
+        };
+        for (run, distance) in operator.milestone("seeds", trials)? {
             outcomes.push(run);
             distances.push(distance);
         }
@@ -173,8 +180,8 @@ fn summarize(outcomes: &[Vec<Outcome>]) -> Vec<Coverage> {
         let mut widths: Vec<f64> = outcomes.iter().map(|run| run[at].half_width).collect();
         widths.sort_by(f64::total_cmp);
         Coverage {
-            quantity: (*quantity).to_owned(),
-            estimator: (*estimator).to_owned(),
+            quantity: quantity.to_string(),
+            estimator: estimator.to_string(),
             nominal: *nominal,
             coverage: outcomes.iter().map(|run| run[at].covered).sum::<f64>() / outcomes.len() as f64,
             seeds: outcomes.len(),

@@ -168,7 +168,7 @@ pub(super) fn sample<A: LinearOperator>(
     let mut seconds = LanczosSeconds::default();
     let products = Products::new(operator, plan.columns, &|_| {});
     let deflation = match plan.deflate {
-        0 => Deflation::none(space.dim()),
+        0 => Deflation::none(),
         most => Deflation::find(operator, products, plan.steps, most, plan.seed)?,
     };
     let locked = deflation.vectors();
@@ -178,23 +178,27 @@ pub(super) fn sample<A: LinearOperator>(
     let mut done = 0;
     for first_probe in batches {
         let columns = plan.columns.min((plan.probes - first_probe) as usize);
-        let mut start = space.block(columns)?;
-        space.fill(&mut start, Distribution::Gaussian, plan.seed, first_probe)?;
-        let options = LanczosOptions { capacity: plan.steps, reorthogonalization: plan.reorthogonalization, first_probe };
-        let mut lanczos = Lanczos::in_complement(operator, start, columns, options, &locked)?;
-        while lanczos.step()? {
-            done += 1;
-            progress.update(Stage::Lanczos, done, total);
-        }
-        let coefficients = lanczos.coefficients()?;
-        for (run, defect) in coefficients.iter().zip(lanczos.orthogonality()?.unwrap_or_default()) {
+        let batch = || {
+            let mut start = space.block(columns)?;
+            space.fill(&mut start, Distribution::Gaussian, plan.seed, first_probe)?;
+            let options = LanczosOptions { capacity: plan.steps, reorthogonalization: plan.reorthogonalization, first_probe };
+            let mut lanczos = Lanczos::in_complement(operator, start, columns, options, &locked)?;
+            while lanczos.step()? {
+                progress.update(Stage::Lanczos, done + lanczos.steps() as u64, total);
+            }
+            let coefficients = lanczos.coefficients()?;
+            let defects = lanczos.orthogonality()?.unwrap_or_default();
+            seconds += lanczos.seconds();
+            Ok((coefficients, defects))
+        };
+        let (coefficients, defects) = operator.milestone("batch of probes", batch)?;
+        for (run, defect) in coefficients.iter().zip(defects) {
             if run.termination == Termination::Completed {
                 orthogonality = Some(orthogonality.map_or(defect, |worst: f64| worst.max(defect)));
             }
         }
         runs.extend(coefficients);
-        seconds.products += lanczos.seconds().products;
-        seconds.orthogonalization += lanczos.seconds().orthogonalization;
+        done += plan.steps as u64;
     }
     let floor = floor::measured(space, plan.seed, product, orthogonality)?;
     let measure = SpectralMeasure::new(space.dim(), deflation.pairs().to_vec(), runs, floor)?;

@@ -23,6 +23,7 @@ mod plan;
 mod progress;
 mod record;
 mod spectrum;
+mod state;
 #[cfg(test)]
 mod test_support;
 mod trace;
@@ -41,6 +42,7 @@ pub use plan::{PlanReport, plan};
 pub use progress::{Progress, Silent, Stage};
 pub use record::{DataRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, LossRecord, ModelRecord, ProbeRecord, Seconds, Stats};
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
+pub use state::{Identity, Resumable, State, data_digest, digest_of};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
 pub use validate::{
     Check, Compared, LanczosComparison, ProductComparison, ValidateJob, ValidateOptions, ValidateReport, ValueComparison, validate,

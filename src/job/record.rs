@@ -217,6 +217,9 @@ pub struct Stats {
     pub hvps: u64,
     /// Times that the host waited for numbers from the device.
     pub readbacks: u64,
+    /// Of the products, those that an interrupted run had made; where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<u64>,
     /// Wall-clock times.
     pub seconds: Seconds,
 }
@@ -226,7 +229,7 @@ pub struct Stats {
 pub struct Seconds {
     /// From the context's start to the job's: reading, preparing, building the operator.
     pub setup: f64,
-    /// From the context's start to the end.
+    /// From the context's start to the end, and what interrupted runs took until their state was last saved.
     pub total: f64,
     /// Products.
     pub hvp: Option<f64>,
@@ -248,7 +251,7 @@ impl Meter {
         Self {
             setup: context.started.elapsed().as_secs_f64(),
             products: operator.products(),
-            readbacks: operator.space().readbacks(),
+            readbacks: operator.readbacks(),
             device: operator.device_seconds(),
             started: context.started,
         }
@@ -263,13 +266,15 @@ impl Meter {
                 orthogonalization: now.orthogonalization.saturating_sub(before.orthogonalization),
             })
         };
+        let resumed = operator.resumed();
         let parts = if operator.is_synchronous() { Some(parts) } else { of_device() };
         Stats {
             hvps: operator.products() - self.products,
-            readbacks: operator.space().readbacks() - self.readbacks,
+            readbacks: operator.readbacks() - self.readbacks,
+            resumed: (resumed.products > 0).then_some(resumed.products),
             seconds: Seconds {
                 setup: self.setup,
-                total: self.started.elapsed().as_secs_f64(),
+                total: resumed.seconds + self.started.elapsed().as_secs_f64(),
                 hvp: parts.map(|parts| parts.products.as_secs_f64()),
                 orthogonalization: parts.map(|parts| parts.orthogonalization.as_secs_f64()),
             },

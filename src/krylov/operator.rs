@@ -1,5 +1,8 @@
 //! A symmetric linear operator that is known by its products.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::space::VectorSpace;
 use crate::error::Result;
 
@@ -17,6 +20,18 @@ pub trait LinearOperator {
     /// Device failure. A non-finite product is not looked for here (on a device that would be a readback): it reaches the
     /// solver's coefficients, where it is found.
     fn apply(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<()>;
+
+    /// What `make` finds by products with this operator. An operator that keeps a journal of them may answer it from there, and then
+    /// needs none of those products any more; `name` says which result it is.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    fn milestone<T: Serialize + DeserializeOwned>(&self, _name: &'static str, make: impl FnOnce() -> Result<T>) -> Result<T>
+    where
+        Self: Sized,
+    {
+        make()
+    }
 }
 
 /// A block of the space of operator `A`.

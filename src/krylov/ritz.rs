@@ -1,10 +1,12 @@
 //! Ritz values: what T says about the operator's extreme eigenvalues.
 
+use serde::{Deserialize, Serialize};
+
 use super::tridiagonal::Tridiagonal;
 use crate::error::Result;
 
 /// An eigenvalue θ of T and how far from an eigenvalue of the operator it may be.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RitzValue {
     /// θ.
     pub value: f64,

@@ -30,6 +30,9 @@ pub trait VectorSpace {
     /// In what precision the vectors are kept; solvers scale their thresholds with it.
     fn precision(&self) -> Precision;
 
+    /// b, the vectors of a block.
+    fn columns(&self, x: &Self::Block) -> usize;
+
     /// A block of `columns` zero vectors.
     ///
     /// # Errors

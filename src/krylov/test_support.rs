@@ -45,6 +45,10 @@ impl VectorSpace for HostSpace {
         self.precision
     }
 
+    fn columns(&self, x: &Columns) -> usize {
+        x.len()
+    }
+
     fn block(&self, columns: usize) -> Result<Columns> {
         Ok(vec![vec![0.0; self.dim]; columns])
     }

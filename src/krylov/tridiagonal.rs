@@ -4,12 +4,12 @@
 //! rows of the eigenvector matrix that are asked for are carried through the rotations. The first row gives quadrature weights,
 //! the last one residual bounds; both together cost O(m²) where all rows cost O(m³).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// Why a Lanczos run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Termination {
@@ -24,7 +24,7 @@ pub enum Termination {
 }
 
 /// T = tridiag(β, α, β), of order m.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tridiagonal {
     /// α₀ ... α_{m−1}, the diagonal.
     pub alphas: Vec<f64>,

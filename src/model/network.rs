@@ -257,6 +257,16 @@ impl Network {
         self.layers.iter().flat_map(|layer| layer.op.parameters()).flatten().flatten().copied().collect()
     }
 
+    /// The numbers besides the parameters that the function depends on: ε of each normalization and running statistics, layer by layer.
+    pub fn constants(&self) -> Vec<f64> {
+        let of_layer = |layer: &Layer| match &layer.op {
+            Op::Norm(Norm { kind: NormKind::Batch { mean, variance, eps }, .. }) => [&[*eps], &mean[..], variance].concat(),
+            Op::Norm(norm) => vec![norm.kind.eps()],
+            Op::Dense(_) | Op::Add => Vec::new(),
+        };
+        self.layers.iter().flat_map(of_layer).collect()
+    }
+
     /// Shape and activations in one line, such as `64-64-10 tanh`; an output activation is named where it is not the identity.
     pub fn summary(&self) -> String {
         let output = match self.layers[self.layers.len() - 1].activation {
@@ -324,6 +334,7 @@ mod tests {
         assert!(!network.is_chain());
         assert_eq!((network.readers(1), network.widths()), (vec![1, 3], &[3, 4, 4, 4, 4, 2][..]));
         assert_eq!((network.layout().dim(), network.parameters().len(), network.dense_weights()), (16 + 8 + 20 + 10, 54, 36));
+        assert_eq!(network.constants(), [1e-5]);
         assert_eq!(network.summary(), "3-2 (3 dense, 1 layer-norm, 1 add) gelu,relu");
         let tensors = network.tensors();
         let names: Vec<_> = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.range.start)).collect();

@@ -10,3 +10,5 @@ mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;
 mod program;
+#[cfg(unix)]
+mod resume;

@@ -128,16 +128,18 @@ fn an_ambiguous_order_is_refused() {
     assert!(error.contains("no other single order: 'a.weight' [4, 4], 'b.weight' [4, 2], 'c.weight' [4, 4]"), "{error}");
 }
 
+/// Weights of zeros.
+fn with<'a>(names: &[(&'a str, &'a [usize])]) -> Vec<Tensor<'a>> {
+    names.iter().map(|&(name, shape)| weight(name, shape)).collect()
+}
+
 /// Where modules without tensors stand is told by the numbers of an `nn.Sequential`, or asked for.
 #[test]
 fn normalizations_are_told_or_asked_for() {
-    let norm = |prefix: &str| [format!("{prefix}weight"), format!("{prefix}bias")];
-    let with = |names: &[(&str, &[usize])]| names.iter().map(|&(name, shape)| weight(name, shape)).collect::<Vec<_>>();
     let names = |model: &Model| model.network.layers().iter().map(|layer| layer.activation.name()).collect::<Vec<_>>();
     let after = with(&[("0.weight", &[3, 2]), ("2.weight", &[3]), ("2.bias", &[3]), ("3.weight", &[4, 3])]);
     assert_eq!(names(&load(&after, &[], &tanh()).unwrap()), ["tanh", "identity", "identity"], "between the layer and its normalization");
-    let [gain, shift] = norm("net.1.");
-    let before = with(&[("net.0.weight", &[3, 2]), (&gain, &[3]), (&shift, &[3]), ("net.4.weight", &[4, 3])]);
+    let before = with(&[("net.0.weight", &[3, 2]), ("net.1.weight", &[3]), ("net.1.bias", &[3]), ("net.4.weight", &[4, 3])]);
     assert_eq!(names(&load(&before, &[], &tanh()).unwrap()), ["identity", "tanh", "identity"], "with a dropout beside it");
     let first = with(&[("0.weight", &[2]), ("0.bias", &[2]), ("1.weight", &[4, 2])]);
     assert_eq!(load(&first, &[], &NetworkOptions::default()).unwrap().network.layers()[0].op.name(), "layer-norm");

@@ -91,6 +91,10 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         T::PRECISION
     }
 
+    fn columns(&self, x: &CpuBlock<T>) -> usize {
+        x.columns
+    }
+
     fn block(&self, columns: usize) -> Result<CpuBlock<T>> {
         let mut values = reserved(self.dim, columns)?;
         values.resize(self.dim * columns, T::ZERO);

@@ -169,6 +169,14 @@ impl Device {
         Ok(())
     }
 
+    /// Runs the kernels' variants that an earlier run has named in its record.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there are no such ones.
+    pub fn run_variants(&self, variants: &str) -> Result<()> {
+        self.tiles().choose_named(variants)
+    }
+
     /// Counts work as `part` on the device's clock until the guard is dropped.
     pub(super) fn clocked(&self, part: Part) -> Clocked<'_> {
         Clocked { device: self, before: self.recorder.borrow_mut().belongs_to(part) }

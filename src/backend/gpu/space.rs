@@ -191,6 +191,10 @@ impl VectorSpace for GpuSpace {
         Precision::F32
     }
 
+    fn columns(&self, x: &GpuBlock) -> usize {
+        x.columns
+    }
+
     fn block(&self, columns: usize) -> Result<GpuBlock> {
         let shards = self.shards.iter().map(|shard| self.device.buffer("a block of vectors", columns * shard.stride));
         Ok(GpuBlock { shards: shards.collect::<Result<_>>()?, columns })

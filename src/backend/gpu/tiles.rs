@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tile::Tile;
 use super::uniforms::{Product, Weights};
+use crate::error::{Error, Result};
 
 /// Products that one tile is best for: sizes as exponents of two, rounded up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +34,20 @@ impl ShapeClass {
 
     pub(super) fn of_weights(params: &Weights) -> Self {
         Self::Weights(exponent(params.rows), exponent(params.columns))
+    }
+
+    /// The class that [`Display`] writes so.
+    fn named(name: &str) -> Option<Self> {
+        let (kind, extents) = name.split_once(' ')?;
+        let (rows, others) = extents.split_once('x')?;
+        let exponent_of = |extent: &str| Some(extent.parse::<u64>().ok()?.checked_ilog2()?);
+        let of = match kind {
+            "forward" => Self::Forward,
+            "backward" => Self::Backward,
+            "weights" => Self::Weights,
+            _ => return None,
+        };
+        Some(of(exponent_of(rows)?, exponent_of(others)?))
     }
 
     /// Of the weight, as an exponent of two.
@@ -79,6 +94,16 @@ impl Tiles {
     /// Takes `tile` for products of that class from now on.
     pub(super) fn choose(&mut self, class: ShapeClass, tile: Tile) {
         self.chosen.insert(class, tile);
+    }
+
+    /// Takes the tiles that [`Display`] has written.
+    pub(super) fn choose_named(&mut self, text: &str) -> Result<()> {
+        for pair in text.split(", ").filter(|pair| !pair.is_empty()) {
+            let named = pair.split_once(": ").and_then(|(class, tile)| Some((ShapeClass::named(class)?, Tile::named(tile)?)));
+            let (class, tile) = named.ok_or_else(|| Error::Input(format!("there is no kernel variant '{pair}'")))?;
+            self.choose(class, tile);
+        }
+        Ok(())
     }
 
     /// Whether a tile has been chosen for that class.
@@ -160,6 +185,10 @@ mod tests {
                 assert_eq!(tiles.of(class), candidates[1]);
             }
             assert!(tiles.to_string().starts_with("forward 512x512: "), "{tiles}");
+            let mut named = Tiles::suited_to(device_type, subgroups);
+            named.choose_named(&tiles.to_string()).unwrap();
+            assert_eq!(named.chosen(), tiles.chosen());
+            assert!(named.choose_named("forward 512x512: none such").is_err());
         }
     }
 }

@@ -56,6 +56,10 @@ impl VectorSpace for ReferenceSpace {
         Precision::F64
     }
 
+    fn columns(&self, x: &Columns) -> usize {
+        x.len()
+    }
+
     fn block(&self, columns: usize) -> Result<Columns> {
         Ok(vec![vec![0.0; self.dim]; columns])
     }

@@ -1,5 +1,9 @@
 //! One seed: every estimator once, each bar held against the exact value.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use super::exact::{Known, Spectrum};
 use crate::error::Result;
 use crate::estimate::{
@@ -10,10 +14,10 @@ use crate::job::lanczos_run::{Sampled, SamplingPlan, extremes_of, sample};
 use crate::job::progress::Silent;
 
 /// A bar and whether it held.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Outcome {
-    pub(super) quantity: &'static str,
-    pub(super) estimator: &'static str,
+    pub(super) quantity: Cow<'static, str>,
+    pub(super) estimator: Cow<'static, str>,
     pub(super) nominal: f64,
     /// 1 or 0; where there are many cases, the share that held.
     pub(super) covered: f64,
@@ -35,7 +39,7 @@ impl Judge {
 
     /// A share of cases that held, as it is.
     fn share(&mut self, quantity: &'static str, nominal: f64, covered: f64, half_width: f64) {
-        let (estimator, products) = (self.estimator, self.products);
+        let (quantity, estimator, products) = (quantity.into(), self.estimator.into(), self.products);
         self.outcomes.push(Outcome { quantity, estimator, nominal, covered, half_width, products });
     }
 
