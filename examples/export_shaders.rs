@@ -33,10 +33,10 @@ fn name(variant: Variant) -> String {
     let mut parts = vec![variant.kernel.entry_point().to_owned()];
     match variant.kernel {
         Kernel::Forward(activation, _) | Kernel::Activate(activation) => parts.push(activation.name().to_owned()),
-        Kernel::Loss(loss) | Kernel::LossOver(loss) | Kernel::OutputGradient(loss) => parts.push(loss.name().to_owned()),
         Kernel::NormForward(norm) | Kernel::NormBackward(norm) | Kernel::NormForwardOver(norm) | Kernel::NormBackwardOver(norm) => {
             parts.push(if norm == RowNorm::Layer { "layer" } else { "rms" }.to_owned());
         }
+        Kernel::Loss(formula) | Kernel::LossOver(formula) | Kernel::OutputGradient(formula) => parts.push(formula.name().to_owned()),
         _ => {}
     }
     parts.extend(variant.tile.map(|tile| tile.to_string().replace('@', "_")));

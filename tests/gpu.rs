@@ -11,7 +11,9 @@ use std::rc::Rc;
 
 use common::conformance::space_conformance;
 use common::forms::{Form, Standardizing};
-use common::{Case, OPERATORS, assert_same_curvature, assert_same_operator, cases, loss_and_gradient, product, relative_error};
+use common::{
+    Case, OPERATORS, assert_same_curvature, assert_same_operator, cases, loss_and_gradient, loss_cases, operators, product, relative_error,
+};
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
@@ -66,9 +68,9 @@ fn gpu_agrees_with_the_reference() {
 #[test]
 fn gpu_agrees_with_the_reference_on_every_operator() {
     for device in devices() {
-        for case in cases().iter().step_by(3) {
-            for curvature in OPERATORS {
-                assert_same_operator(case, curvature, &Gpu::new(&case.objective(), curvature, &device).unwrap());
+        for case in cases().into_iter().step_by(3).chain(loss_cases()) {
+            for curvature in operators(&case.objective()) {
+                assert_same_operator(&case, curvature, &Gpu::new(&case.objective(), curvature, &device).unwrap());
             }
         }
     }

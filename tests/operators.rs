@@ -7,12 +7,14 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 
-use common::{Case, OPERATORS, assert_close, assert_same_operator, cases, loss_and_gradient, product, relative_error};
+use common::{
+    Case, OPERATORS, assert_close, assert_same_operator, cases, loss_and_gradient, loss_cases, operators, product, relative_error,
+};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, Draws, Mode, Objective, Schedule};
 use hesper::data::{self, DataOptions, NetworkOptions};
-use hesper::model::Activation;
+use hesper::model::{Activation, Loss};
 use npyz::npz::NpzArchive;
 
 /// Rounding of sums of a few hundred products in double precision.
@@ -26,16 +28,16 @@ fn reference_product(case: &Case, curvature: Curvature) -> Vec<f64> {
     product(&reference(&case.objective(), curvature), &case.directions(1))
 }
 
-/// The gradients of the samples' own losses ℓₙ, weight decay left out.
-fn sample_gradients(case: &Case) -> Vec<Vec<f64>> {
+/// The gradients of the samples' own losses ℓₙ, weight decay left out, and ωₙ; ignored samples and those of weight 0 left out.
+fn sample_gradients(case: &Case) -> Vec<(f64, Vec<f64>)> {
     let case = Case { weight_decay: 0.0, ..case.clone() };
     let objective = case.objective();
-    (0..case.samples).map(|sample| loss_and_gradient(&reference(&only(&objective, sample), Curvature::Hessian)).1).collect()
-}
-
-/// The objective of one of its samples.
-fn only(objective: &Objective, sample: usize) -> Objective {
-    objective.samples_only(sample..sample + 1).unwrap()
+    let of_sample = |sample: usize| {
+        let only = objective.samples_only(sample..sample + 1).unwrap();
+        let gradient = loss_and_gradient(&reference(&only, Curvature::Hessian)).1;
+        (objective.sample_weight(sample), gradient.into_iter().map(|g| g / only.sample_weight(0)).collect())
+    };
+    (0..case.samples).filter(|&sample| objective.sample_weight(sample) > 0.0).map(of_sample).collect()
 }
 
 #[test]
@@ -47,17 +49,17 @@ fn the_residual_is_what_the_gauss_newton_matrix_lacks() {
     }
 }
 
-/// (1/N) Σ ∇ℓₙ (∇ℓₙᵀ v), and the same about the mean, from the gradients of single samples.
+/// Σ ωₙ ∇ℓₙ (∇ℓₙᵀ v), and the same about the mean, from the gradients of single samples.
 #[test]
 fn gradient_moments_are_those_of_the_samples_gradients() {
     for case in cases().iter().filter(|case| case.samples < 40) {
         let gradients = sample_gradients(case);
         let v = case.directions(1);
         let dot = |g: &[f64]| g.iter().zip(&v).map(|(g, v)| g * v).sum::<f64>();
-        let n = case.samples as f64;
-        let mean: Vec<f64> = (0..v.len()).map(|i| gradients.iter().map(|g| g[i]).sum::<f64>() / n).collect();
-        let second: Vec<f64> = (0..v.len()).map(|i| gradients.iter().map(|g| g[i] * dot(g)).sum::<f64>() / n).collect();
-        let covariance: Vec<f64> = second.iter().zip(&mean).map(|(second, mean_i)| second - mean_i * dot(&mean)).collect();
+        let total: f64 = gradients.iter().map(|(weight, _)| weight).sum();
+        let sum: Vec<f64> = (0..v.len()).map(|i| gradients.iter().map(|(weight, g)| weight * g[i]).sum::<f64>()).collect();
+        let second: Vec<f64> = (0..v.len()).map(|i| gradients.iter().map(|(weight, g)| weight * g[i] * dot(g)).sum::<f64>()).collect();
+        let covariance: Vec<f64> = second.iter().zip(&sum).map(|(second, sum_i)| second - sum_i * dot(&sum) / total).collect();
         let scale = second.iter().fold(0.0_f64, |scale, x| scale.max(x.abs()));
         assert_close(&format!("{case:?}: second moment"), &reference_product(case, Curvature::EmpiricalFisher), &second, ROUNDING);
         let actual = reference_product(case, Curvature::GradientCovariance);
@@ -71,7 +73,7 @@ fn gradient_moments_are_those_of_the_samples_gradients() {
 fn cpu_agrees_with_the_reference_on_every_operator() {
     for case in cases() {
         let objective = case.objective();
-        for curvature in OPERATORS {
+        for curvature in operators(&objective) {
             assert_same_operator(&case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
             assert_same_operator(&case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
         }
@@ -105,15 +107,46 @@ fn operators_agree_with_the_reference_where_nothing_is_kept() {
 /// Sampled targets give the Gauss-Newton matrix in the mean: its quadratic form within five standard errors.
 #[test]
 fn sampled_targets_estimate_the_gauss_newton_matrix() {
-    for loss in hesper::model::Loss::ALL {
-        let case = Case { loss, samples: 30, ..Case::default() };
+    let defaults = [Loss::CrossEntropy, Loss::Mse, Loss::BceWithLogits].map(|loss| Case { loss, samples: 30, ..Case::default() });
+    let drawn = Curvature::FisherMc(Draws { count: 1, seed: 0 });
+    for case in loss_cases().into_iter().chain(defaults).filter(|case| drawn.check(&case.objective()).is_ok()) {
+        let case = Case { weight_decay: 0.0, ..case };
         let v = case.directions(1);
         let form = |curvature| reference_product(&case, curvature).iter().zip(&v).map(|(x, v)| x * v).sum::<f64>();
         let exact = form(Curvature::Ggn);
         let draws: Vec<f64> = (0..200).map(|seed| form(Curvature::FisherMc(Draws { count: 4, seed }))).collect();
         let mean = draws.iter().sum::<f64>() / 200.0;
         let variance = draws.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 199.0;
-        assert!((mean - exact).abs() < 5.0 * (variance / 200.0).sqrt(), "{loss}: {mean} and {exact}, variance {variance}");
+        assert!((mean - exact).abs() < 5.0 * (variance / 200.0).sqrt(), "{case:?}: {mean} and {exact}, variance {variance}");
+    }
+}
+
+/// Where there is no distribution to draw targets from, every backend says so.
+#[test]
+fn a_loss_without_likelihood_has_no_drawn_targets() {
+    let drawn = Curvature::FisherMc(Draws { count: 1, seed: 0 });
+    let refused: Vec<Case> = loss_cases().into_iter().filter(|case| drawn.check(&case.objective()).is_err()).collect();
+    assert_eq!(refused.len(), 3);
+    for case in refused {
+        let errors = [Reference::new(&case.objective(), drawn).err(), Cpu::<f32>::new(&case.objective(), drawn).err()];
+        for error in errors {
+            assert!(error.unwrap().to_string().contains("use --operator ggn"));
+        }
+    }
+}
+
+/// A weight of 2 is a sample that is there twice, one of 0 one that is not there, and one of 1 nothing.
+#[test]
+fn weights_of_samples_are_their_multiplicity() {
+    for case in [Case::default(), Case { loss: Loss::Mse, weight_decay: 0.1, ..Case::default() }] {
+        let (ones, first) = (case.objective(), case.objective().samples_only(0..8).unwrap());
+        let weights = [vec![1.0; 8], vec![0.0; 3]].concat();
+        for curvature in operators(&ones) {
+            let of = |objective: &Objective| product(&reference(objective, curvature), &case.directions(1));
+            let weighted = |weights: &[f64]| case.objective().with_sample_weights(weights.to_vec()).unwrap();
+            assert_close("weights of 3", &of(&weighted(&[3.0; 11])), &of(&ones), ROUNDING);
+            assert_close("weights of 0", &of(&weighted(&weights)), &of(&first), ROUNDING);
+        }
     }
 }
 

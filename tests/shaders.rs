@@ -8,8 +8,7 @@ use std::mem::{offset_of, size_of};
 use std::process::Command;
 
 use hesper::backend::gpu::shaders::{self, Assembly};
-use hesper::backend::gpu::{Curve, Form, Kernel, Variant, uniforms};
-use hesper::model::Loss;
+use hesper::backend::gpu::{Curve, Form, Formula, Kernel, Variant, uniforms};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, TypeInner};
@@ -185,7 +184,7 @@ fn parameters_have_the_shaders_layout() {
             accumulate
         }
     );
-    assert_mirrors!(&of(Kernel::Loss(Loss::Mse)), Loss { outputs, padded, samples, weight, vectors, kept });
+    assert_mirrors!(&of(Kernel::Loss(Formula::Mse)), Loss { outputs, padded, share, parameter, vectors, kept });
     assert_mirrors!(
         &of(Kernel::BatchForward),
         Norm { width, samples4, gain_offset, shift_offset, vector_stride, eps, tangent, mixed, accumulate, groups }

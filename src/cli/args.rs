@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::loss::LossArgs;
 use super::values::{self, ActivationList};
 use crate::backend::BackendKind;
 use crate::backend::gpu::Tune;
@@ -11,14 +12,14 @@ use crate::curvature::{Curvature, Draws, Mode};
 use crate::estimate::DensityOptions;
 use crate::job::SamplingOptions;
 use crate::krylov::Reorthogonalization;
-use crate::model::{Activation, Loss};
+use crate::model::Activation;
 use crate::numeric::Precision;
 
 /// The network, the data and the loss.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Problem (without --model and --data: digits, built in)")]
 pub(super) struct ProblemArgs {
-    /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...)
+    /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...), or .onnx
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
     /// What the tensors of --model make up, layer by layer: a .toml file, see docs/networks.md [default: what the model file says]
@@ -42,12 +43,6 @@ pub(super) struct ProblemArgs {
     /// Takes the inputs as targets: an autoencoder
     #[arg(long, value_enum, value_name = "x")]
     pub(super) target: Option<Target>,
-    /// cross-entropy, mse or bce-with-logits, reduced as in PyTorch [default: what the model file says]
-    #[arg(long)]
-    pub(super) loss: Option<Loss>,
-    /// Adds (L/2)·‖θ‖² over all parameters
-    #[arg(long, value_name = "L", default_value_t = 0.0, value_parser = values::finite, allow_negative_numbers = true)]
-    pub(super) weight_decay: f64,
     /// Of all hidden layers, or a comma list with one a layer: relu, leaky-relu, elu, gelu, gelu-tanh, silu, tanh, sigmoid,
     /// softplus, mish, hardswish, selu, identity [default: what the model file says]
     #[arg(long, value_name = "NAME", value_parser = values::activations)]
@@ -64,6 +59,8 @@ pub(super) struct ProblemArgs {
     /// Of the drawn targets
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(super) draw_seed: u64,
+    #[command(flatten)]
+    pub(super) loss: LossArgs,
 }
 
 impl ProblemArgs {
@@ -143,7 +140,7 @@ pub(super) struct ReportArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub(super) struct FolderArgs {
-    /// Writes all result files into a folder
+    /// Writes all result files into a folder, a report to look at among them
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 }

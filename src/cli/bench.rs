@@ -16,7 +16,7 @@ use crate::curvature::{CurvatureOperator, Workload};
 use crate::error;
 use crate::job::{self, BenchOptions, BenchRecord, BenchReport, JobContext};
 use crate::model::{Activation, Loss};
-use crate::report::table;
+use crate::report::{html, table};
 
 /// Throughput of Hessian-vector products, on a synthetic network or on your own
 ///
@@ -62,7 +62,7 @@ const SHAPE: [usize; 4] = [784, 512, 512, 10];
 const SAMPLES: usize = 2048;
 
 pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("bench", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("bench", &args.report, args.folder.out.as_deref())?.with_page("bench.html", html::bench)?;
     let mut device = args.device.options()?;
     let bar = Bar::new(&args.report);
     let (mut results, mut warnings) = (Vec::new(), Vec::new());
@@ -98,15 +98,15 @@ fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
 
 fn synthetic(args: &BenchArgs) -> Result<Synthetic> {
     let problem = &args.problem;
-    if problem.target.is_some() || problem.x_scale.is_some() {
-        bail!("--target and --x-scale describe data of your own: give --model and --data as well");
+    if problem.target.is_some() || problem.x_scale.is_some() || problem.loss.sample_weights.is_some() {
+        bail!("--target, --x-scale and --sample-weights describe data of your own: give --model and --data as well");
     }
     Ok(Synthetic {
         widths: args.shape.as_ref().map_or_else(|| SHAPE.to_vec(), |shape| shape.0.clone()),
         activations: problem.activation.as_ref().map_or_else(|| vec![Activation::Relu], |list| list.0.clone()),
         output_activation: problem.output_activation.unwrap_or(Activation::Identity),
-        loss: problem.loss.unwrap_or(Loss::CrossEntropy),
-        weight_decay: problem.weight_decay,
+        criterion: problem.loss.criterion(problem.loss.kind.unwrap_or(Loss::CrossEntropy))?,
+        weight_decay: problem.loss.weight_decay(),
         samples: problem.samples.unwrap_or(SAMPLES),
         curvature: problem.curvature(),
     })

@@ -12,12 +12,17 @@ mod describe;
 mod eigs;
 mod exit;
 mod hvp;
+mod invocation;
+mod landscape;
+mod log;
+mod loss;
 mod output;
 mod plan;
 mod problem;
 mod progress;
 mod reporter;
 mod resume;
+mod shell;
 mod spectrum;
 mod sweep;
 mod synthetic;
@@ -40,6 +45,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "hesper", version)]
 struct Cli {
+    /// Says on standard error what is chosen and done; twice: each batch and restart as well
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,6 +58,7 @@ enum Command {
     Eigs(eigs::EigsArgs),
     Trace(trace::TraceArgs),
     Density(density::DensityCommandArgs),
+    Landscape(landscape::LandscapeArgs),
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Calibrate(calibrate::CalibrateArgs),
@@ -57,6 +66,8 @@ enum Command {
     Plan(plan::PlanArgs),
     Describe(describe::DescribeArgs),
     Adapters(adapters::AdaptersArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Runs the program on the process's arguments.
@@ -65,11 +76,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
     };
+    log::start(cli.verbose);
     let outcome = match &cli.command {
         Command::Spectrum(args) => spectrum::run(args),
         Command::Eigs(args) => eigs::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Density(args) => density::run(args),
+        Command::Landscape(args) => landscape::run(args),
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
@@ -77,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Describe(args) => describe::run(args),
         Command::Adapters(args) => adapters::run(args),
+        Command::Completions(args) => shell::completions::<Cli>(args),
+        Command::Man(args) => shell::man::<Cli>(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)
 }

@@ -32,8 +32,8 @@ impl Problem {
     pub(super) fn with_model(args: &ProblemArgs, model: Model) -> Result<Self> {
         let dataset = data::load_dataset(&args.data_options(), &model.network)?;
         let source = dataset.source().to_owned();
-        let loss = dataset.choose_loss(args.loss, &model.hints, &model.network)?;
-        let objective = dataset.into_objective(model.network, loss, args.weight_decay)?;
+        let criterion = args.loss.criterion(dataset.choose_loss(args.loss.kind, &model.hints, &model.network)?)?;
+        let objective = dataset.into_objective(model.network, criterion, args.loss.weight_decay())?;
         Ok(Self { objective, curvature: args.curvature(), source, notices: model.notices })
     }
 
@@ -77,6 +77,7 @@ impl ProblemArgs {
             x_scale: self.x_scale.unwrap_or(1.0),
             samples: self.samples,
             target_is_x: self.target == Some(Target::X),
+            sample_weights: self.loss.sample_weights.clone(),
         }
     }
 }

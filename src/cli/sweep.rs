@@ -60,9 +60,9 @@ mod tests {
             widths: vec![6, 8, 8, 3],
             activations: vec![Activation::Tanh],
             output_activation: Activation::Identity,
-            loss: Loss::CrossEntropy,
+            criterion: Loss::CrossEntropy.into(),
             curvature: Curvature::Hessian,
-            weight_decay: 0.0,
+            weight_decay: 0.0.into(),
             samples: 8,
         };
         let cases_of = |base: Synthetic| -> Vec<_> {

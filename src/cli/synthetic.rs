@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::problem::Problem;
 use crate::curvature::{Curvature, Inputs, Objective, Storage};
-use crate::model::{Activation, Dense, Loss, Network, Targets};
+use crate::model::{Activation, Criterion, Dense, Loss, Network, Targets, WeightDecay};
 use crate::rng::{self, Distribution};
 
 /// What to make.
@@ -15,8 +15,8 @@ pub(super) struct Synthetic {
     /// One for all hidden layers, or one for each.
     pub(super) activations: Vec<Activation>,
     pub(super) output_activation: Activation,
-    pub(super) loss: Loss,
-    pub(super) weight_decay: f64,
+    pub(super) criterion: Criterion,
+    pub(super) weight_decay: WeightDecay,
     pub(super) samples: usize,
     pub(super) curvature: Curvature,
 }
@@ -58,17 +58,18 @@ impl Synthetic {
         let network = Network::chain(self.widths[0], layers)?;
         let (width, outputs) = (network.inputs(), network.outputs());
         let inputs = Inputs::new(Storage::F64(normal(self.samples * width, 1.0)), width, 1.0)?;
-        let targets = match self.loss {
+        let targets = match self.criterion.loss() {
             Loss::CrossEntropy => {
                 let classes = u32::try_from(outputs)?;
                 Targets::Classes((0..self.samples).map(|sample| u32::try_from(sample).map_or(0, |sample| sample % classes)).collect())
             }
-            Loss::Mse => Targets::Values(normal(self.samples * outputs, 1.0)),
-            Loss::BceWithLogits => {
+            // Numbers that are probabilities and counts alike.
+            Loss::BceWithLogits | Loss::PoissonNll => {
                 Targets::Values(normal(self.samples * outputs, 1.0).into_iter().map(|value| f64::from(u8::from(value > 0.0))).collect())
             }
+            _ => Targets::Values(normal(self.samples * outputs, 1.0)),
         };
-        Ok(Objective::new(network, self.loss, self.weight_decay, inputs, targets)?)
+        Ok(Objective::new(network, self.criterion.clone(), self.weight_decay, inputs, targets)?)
     }
 }
 
@@ -88,9 +89,9 @@ mod tests {
                 widths: vec![5, 7, 6, 3],
                 activations: vec![Activation::Relu, Activation::Tanh],
                 output_activation: Activation::Identity,
-                loss,
+                criterion: loss.into(),
                 curvature: Curvature::Hessian,
-                weight_decay: 0.0,
+                weight_decay: 0.0.into(),
                 samples: 11,
             };
             let objective = synthetic.objective().unwrap();

@@ -1,9 +1,11 @@
 //! The function whose curvature is asked for, and what a backend that knows its products provides.
 
+mod draws;
 mod inputs;
 mod operator;
 mod packed;
 mod plan;
+mod targets;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,32 +14,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot, VectorSpace as _};
-use crate::model::{Loss, Network, Targets};
+use crate::model::{Criterion, Network, Reduction, Targets, Terms, WeightDecay};
 use crate::numeric::Precision;
+pub use draws::Draws;
 pub use inputs::{Inputs, Storage};
-pub use operator::{Curvature, Draws, OutputCurvature};
+pub use operator::{Curvature, OutputCurvature};
 pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
 
-/// f(θ) = loss(network(x; θ), y) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
+/// f(θ) = Σ ωₙ ℓₙ(network(xₙ; θ), yₙ) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
+///
+/// The reduction makes the samples' weights wₙ (1 unless they are given) to ωₙ = wₙ where it is the sum; where it is the mean, to wₙ over
+/// the sum of all weights, each times its class's where classes have weights: a sample of weight 2 counts as two.
 #[derive(Clone, Debug)]
 pub struct Objective {
     network: Arc<Network>,
-    loss: Loss,
-    weight_decay: f64,
+    criterion: Arc<Criterion>,
+    weight_decay: WeightDecay,
     inputs: Arc<Inputs>,
     targets: Arc<Targets>,
+    /// w, where they are given.
+    sample_weights: Option<Arc<Vec<f64>>>,
+    /// ω of a sample of weight 1.
+    unit_weight: f64,
 }
 
 impl Objective {
     /// An objective whose parts fit together.
     ///
     /// # Errors
-    /// [`Error::Input`] where the input's width is not the network's, the targets are not as many as the samples, are of a kind that
-    /// the loss does not take, or name a class the network has not; [`Error::NonFinite`] where a target or λ is not finite.
-    pub fn new(network: Network, loss: Loss, weight_decay: f64, inputs: Inputs, targets: Targets) -> Result<Self> {
-        if !weight_decay.is_finite() {
-            return Err(Error::NonFinite(format!("weight decay is {weight_decay}: it must be finite")));
+    /// [`Error::Input`] where the input's width is not the network's, the targets are not as many as the samples, are of a kind or in a
+    /// range that the loss does not take, name a class the network has not, or all are ignored; [`Error::NonFinite`] where a target or λ
+    /// is not finite.
+    pub fn new(
+        network: Network,
+        criterion: impl Into<Criterion>,
+        weight_decay: impl Into<WeightDecay>,
+        inputs: Inputs,
+        targets: Targets,
+    ) -> Result<Self> {
+        let (criterion, weight_decay) = (criterion.into(), weight_decay.into());
+        if !weight_decay.factor.is_finite() {
+            return Err(Error::NonFinite(format!("weight decay is {}: it must be finite", weight_decay.factor)));
         }
         if inputs.width() != network.inputs() {
             return Err(Error::Input(format!(
@@ -46,8 +64,78 @@ impl Objective {
                 network.inputs()
             )));
         }
-        check_targets(&network, loss, &inputs, &targets)?;
-        Ok(Self { network: Arc::new(network), loss, weight_decay, inputs: Arc::new(inputs), targets: Arc::new(targets) })
+        targets::check(&network, &criterion, &inputs, &targets)?;
+        let objective = Self {
+            network: Arc::new(network),
+            criterion: Arc::new(criterion),
+            weight_decay,
+            inputs: Arc::new(inputs),
+            targets: Arc::new(targets),
+            sample_weights: None,
+            unit_weight: 1.0,
+        };
+        objective.reduced()
+    }
+
+    /// The same objective with weights of its samples.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where they are not as many as the samples, one is negative or not finite, or no sample is left.
+    pub fn with_sample_weights(self, weights: Vec<f64>) -> Result<Self> {
+        if weights.len() != self.samples() {
+            return Err(Error::Input(format!("{} sample weights for {} samples: give one for each", weights.len(), self.samples())));
+        }
+        if let Some(at) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+            return Err(Error::Input(format!("the weight of sample {at} is {}: it must be finite and not below 0", weights[at])));
+        }
+        Self { sample_weights: Some(Arc::new(weights)), ..self }.reduced()
+    }
+
+    /// The same with the unit weight that its samples make.
+    fn reduced(self) -> Result<Self> {
+        let total = self.counted_weight(0..self.samples());
+        if !(total.is_finite() && total > 0.0) {
+            return Err(Error::Input(format!(
+                "the samples' weights sum to {total}: at least one sample must be neither ignored nor of weight 0"
+            )));
+        }
+        let unit_weight = match self.criterion.reduction() {
+            Reduction::Mean => 1.0 / total,
+            Reduction::Sum => 1.0,
+        };
+        Ok(Self { unit_weight, ..self })
+    }
+
+    /// What `samples` weigh together in the mean's denominator.
+    pub(crate) fn counted_weight(&self, samples: Range<usize>) -> f64 {
+        let of_class = |sample: usize| match &*self.targets {
+            Targets::Classes(classes) if classes[sample] != Targets::IGNORED => self.criterion.output_weight(classes[sample] as usize),
+            _ => 1.0,
+        };
+        samples.map(|sample| self.given_weight(sample) * of_class(sample)).sum()
+    }
+
+    /// wₙ, 0 where the sample is ignored.
+    fn given_weight(&self, sample: usize) -> f64 {
+        match &*self.targets {
+            Targets::Classes(classes) if classes[sample] == Targets::IGNORED => 0.0,
+            _ => self.sample_weights.as_ref().map_or(1.0, |weights| weights[sample]),
+        }
+    }
+
+    /// ωₙ.
+    pub fn sample_weight(&self, sample: usize) -> f64 {
+        self.unit_weight * self.given_weight(sample)
+    }
+
+    /// Σ ωₙ.
+    pub fn total_weight(&self) -> f64 {
+        self.unit_weight * (0..self.samples()).map(|sample| self.given_weight(sample)).sum::<f64>()
+    }
+
+    /// What the terms of a sample's outputs are multiplied by in its loss: 1, or 1/C.
+    pub fn output_share(&self) -> f64 {
+        self.criterion.output_share(self.network.outputs())
     }
 
     /// The network, whose parameters are θ.
@@ -55,13 +143,13 @@ impl Objective {
         &self.network
     }
 
-    /// The loss.
-    pub fn loss(&self) -> Loss {
-        self.loss
+    /// The loss and its parameters.
+    pub fn criterion(&self) -> &Criterion {
+        &self.criterion
     }
 
-    /// λ.
-    pub fn weight_decay(&self) -> f64 {
+    /// λ, and over which parameters.
+    pub fn weight_decay(&self) -> WeightDecay {
         self.weight_decay
     }
 
@@ -83,7 +171,7 @@ impl Objective {
     /// The same objective on some of the samples: its mean is over those alone.
     ///
     /// # Errors
-    /// [`Error::Input`] where `samples` is empty or beyond N.
+    /// [`Error::Input`] where `samples` is empty or beyond N, or none of them has weight.
     pub fn samples_only(&self, samples: Range<usize>) -> Result<Self> {
         if samples.is_empty() || samples.end > self.samples() {
             return Err(Error::Input(format!("samples {samples:?} of {}: at least one that is there is needed", self.samples())));
@@ -94,8 +182,9 @@ impl Objective {
             Targets::Values(values) => Targets::Values(values[samples.start * outputs..samples.end * outputs].to_vec()),
             Targets::Inputs => Targets::Inputs,
         };
+        let sample_weights = self.sample_weights.as_ref().map(|weights| Arc::new(weights[samples.clone()].to_vec()));
         let inputs = Arc::new(self.inputs.rows(samples)?);
-        Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), ..*self })
+        Self { inputs, targets: Arc::new(targets), sample_weights, ..self.clone() }.reduced()
     }
 
     /// Number of parameters.
@@ -103,12 +192,22 @@ impl Objective {
         self.network.layout().dim()
     }
 
-    /// The target of output `output` of sample `sample`: 0 or 1 for classes.
+    /// The target of output `output` of sample `sample`. For cross-entropy it is what its negative logarithm is multiplied by, label
+    /// smoothing and class weights included: 0 or 1 for classes without these, 0 for an ignored sample.
     pub fn target(&self, sample: usize, output: usize) -> f64 {
-        match &*self.targets {
+        let outputs = self.network.outputs();
+        let indicator = match &*self.targets {
+            Targets::Classes(classes) if classes[sample] == Targets::IGNORED => return 0.0,
             Targets::Classes(classes) => f64::from(u8::from(classes[sample] as usize == output)),
-            Targets::Values(values) => values[sample * self.network.outputs() + output],
+            Targets::Values(values) => values[sample * outputs + output],
             Targets::Inputs => self.inputs.at(sample * self.inputs.width() + output),
+        };
+        match *self.criterion.terms() {
+            #[expect(clippy::cast_precision_loss, reason = "outputs are far below 2⁵³")]
+            Terms::CrossEntropy { label_smoothing, .. } => {
+                self.criterion.output_weight(output) * ((1.0 - label_smoothing) * indicator + label_smoothing / outputs as f64)
+            }
+            _ => indicator,
         }
     }
 
@@ -117,60 +216,6 @@ impl Objective {
     pub fn nominal_flop(&self) -> f64 {
         12.0 * self.samples() as f64 * self.network.dense_weights() as f64
     }
-}
-
-fn check_targets(network: &Network, loss: Loss, inputs: &Inputs, targets: &Targets) -> Result<()> {
-    let (samples, outputs) = (inputs.samples(), network.outputs());
-    match (targets, loss) {
-        (Targets::Classes(classes), Loss::CrossEntropy) => {
-            if classes.len() != samples {
-                return Err(Error::Input(format!("y has {} classes, x has {samples} samples", classes.len())));
-            }
-            if let Some(at) = classes.iter().position(|&class| class as usize >= outputs) {
-                return Err(Error::Input(format!(
-                    "y[{at}] is class {}, but the network has {outputs} outputs (classes 0 to {})",
-                    classes[at],
-                    outputs - 1
-                )));
-            }
-        }
-        (Targets::Values(values), Loss::Mse | Loss::BceWithLogits) => {
-            if values.len() != samples * outputs {
-                return Err(Error::Input(format!(
-                    "y has {} numbers, but {samples} samples of {outputs} outputs need {}",
-                    values.len(),
-                    samples * outputs
-                )));
-            }
-            if let Some(at) = values.iter().position(|y| !y.is_finite()) {
-                return Err(Error::NonFinite(format!(
-                    "y[{}, {}] is {}: every target must be finite",
-                    at / outputs,
-                    at % outputs,
-                    values[at]
-                )));
-            }
-        }
-        (Targets::Inputs, Loss::Mse | Loss::BceWithLogits) => {
-            if inputs.width() != outputs {
-                return Err(Error::Input(format!(
-                    "an autoencoder's {outputs} outputs are compared with its {} inputs: they must be as many",
-                    inputs.width()
-                )));
-            }
-        }
-        (Targets::Classes(_), _) => {
-            return Err(Error::Input(format!(
-                "y holds integer classes, but {loss} compares numbers: store y as floats [N, outputs], or use --loss cross-entropy"
-            )));
-        }
-        (_, Loss::CrossEntropy) => {
-            return Err(Error::Input(
-                "cross-entropy takes integer classes [N] as y: store y as integers, or use --loss mse or bce-with-logits".into(),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// What one of a device's kernels took of a product.

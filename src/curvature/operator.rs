@@ -1,24 +1,25 @@
 //! Which symmetric operator of an objective.
 //!
 //! All of them are a Jacobian's products around a matrix A in the space of one sample's outputs, with or without the terms of the
-//! network's own curvature. With ℓₙ the loss of sample n, f = (1/N) Σ ℓₙ + (λ/2)‖θ‖² and Jₙ = ∂z_L/∂θ:
+//! network's own curvature. With ℓₙ the loss of sample n, f = Σ ωₙ ℓₙ + (λ/2)‖θ‖² (ωₙ = 1/N in a mean without weights) and
+//! Jₙ = ∂z_L/∂θ:
 //!
 //! | operator | | |
 //! | --- | --- | --- |
 //! | `hessian` | ∇²f | λI included |
-//! | `ggn` | (1/N) Σ Jₙᵀ ∇²ℓₙ Jₙ + λI | generalized Gauss-Newton (Schraudolph 2002); the Fisher matrix for these losses (Martens 2020) |
+//! | `ggn` | Σ ωₙ Jₙᵀ ∇²ℓₙ Jₙ + λI | generalized Gauss-Newton (Schraudolph 2002); the Fisher matrix where that is of the targets' distribution in its natural parameters (Martens 2020): cross-entropy, MSE, BCE, Poisson of a logarithm |
 //! | `residual` | ∇²f − GGN | Σ over outputs of ∂ℓ/∂z times the network's Hessian |
-//! | `fisher-mc` | (1/N) Σ ∇ log p(ŷₙ) ∇ log p(ŷₙ)ᵀ, ŷₙ ~ p(·|xₙ) | estimates the Fisher matrix without λ from sampled targets |
-//! | `empirical-fisher` | (1/N) Σ ∇ℓₙ ∇ℓₙᵀ | the second moment of the gradients (Kunstner, Hennig, Balles 2019) |
-//! | `gradient-covariance` | the same less ∇ℓ̄ ∇ℓ̄ᵀ | the gradient noise of one-sample batches |
+//! | `fisher-mc` | Σ ωₙ ∇ log p(ŷₙ) ∇ log p(ŷₙ)ᵀ, ŷₙ ~ p(·|xₙ) | estimates the Fisher matrix without λ from sampled targets |
+//! | `empirical-fisher` | Σ ωₙ ∇ℓₙ ∇ℓₙᵀ | the second moment of the gradients (Kunstner, Hennig, Balles 2019) |
+//! | `gradient-covariance` | the same less (Σ ωₙ∇ℓₙ)(Σ ωₙ∇ℓₙ)ᵀ/Σ ωₙ | the gradient noise of one-sample batches |
 
 use std::fmt::{self, Display};
 
-use rand_distr::{Distribution as _, StandardNormal, StandardUniform};
 use serde::{Serialize, Serializer};
 
-use crate::model::{Activation, Loss};
-use crate::rng::Stream;
+use super::Objective;
+use super::draws::Draws;
+use crate::error::{Error, Result};
 
 /// A symmetric operator of the objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,15 +39,6 @@ pub enum Curvature {
     GradientCovariance,
 }
 
-/// The targets that are drawn for each sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draws {
-    /// How many for each sample.
-    pub count: u32,
-    /// Of the generator.
-    pub seed: u64,
-}
-
 /// A: the matrix in output space that stands between Jᵀ and J, weighted so that the operator is Σ Jᵀ A J.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputCurvature {
@@ -54,9 +46,9 @@ pub enum OutputCurvature {
     None,
     /// ∂²f/∂z_L².
     LossHessian,
-    /// N·q qᵀ with q = ∂f/∂z_L.
+    /// q qᵀ with q = √ωₙ ∂ℓₙ/∂z_L.
     Gradient,
-    /// The mean of (1/N)·q qᵀ over draws of q, see [`Draws::output_gradients`].
+    /// The sum of q qᵀ over draws of q, see [`Draws::output_gradients`].
     Sampled(Draws),
 }
 
@@ -88,6 +80,21 @@ impl Curvature {
         }
     }
 
+    /// Checks that `objective` has this operator.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where targets are to be drawn and the loss has no likelihood.
+    pub fn check(self, objective: &Objective) -> Result<()> {
+        let terms = objective.criterion().terms();
+        if matches!(self, Self::FisherMc(_)) && !terms.has_likelihood() {
+            let loss = terms.loss();
+            return Err(Error::Input(format!(
+                "fisher-mc draws targets from the model's distribution, but {loss} as it is here has none: use --operator ggn"
+            )));
+        }
+        Ok(())
+    }
+
     /// Whether λI is part of it.
     pub const fn has_weight_decay(self) -> bool {
         matches!(self, Self::Hessian | Self::Ggn)
@@ -113,93 +120,5 @@ impl Display for Curvature {
 impl Serialize for Curvature {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
-    }
-}
-
-impl Draws {
-    /// q for each draw of sample number `sample`: ∂ℓ/∂z_L at a target drawn from the model's own distribution, z_L = `outputs`, C of them,
-    /// scaled so that the mean of q qᵀ is ∂²ℓ/∂z_L². Yields one draw after another.
-    ///
-    /// Cross-entropy: the class is drawn from the softmax. BCE: each output from its own Bernoulli. MSE: normal about the output, with the
-    /// variance whose negative logarithm the loss is.
-    pub fn output_gradients(self, loss: Loss, outputs: &[f64], sample: u32) -> Vec<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "outputs are few")]
-        let share = (1.0 / outputs.len() as f64).sqrt();
-        let gradient = |draw| {
-            let mut stream = Stream::new(self.seed, draw, sample);
-            let mut uniform = || -> f64 { StandardUniform.sample(&mut stream) };
-            match loss {
-                Loss::CrossEntropy => {
-                    let p = softmax(outputs);
-                    let mut left: f64 = uniform();
-                    let drawn = p.iter().position(|p| {
-                        left -= p;
-                        left < 0.0
-                    });
-                    let class = drawn.unwrap_or(p.len() - 1);
-                    p.iter().enumerate().map(|(k, p)| p - f64::from(u8::from(k == class))).collect::<Vec<_>>()
-                }
-                Loss::BceWithLogits => outputs
-                    .iter()
-                    .map(|o| {
-                        let p = Activation::Sigmoid.jet(*o).value;
-                        share * (p - f64::from(u8::from(uniform() < p)))
-                    })
-                    .collect(),
-                Loss::Mse => outputs
-                    .iter()
-                    .map(|_| {
-                        let normal: f64 = StandardNormal.sample(&mut stream);
-                        share * std::f64::consts::SQRT_2 * normal
-                    })
-                    .collect(),
-            }
-        };
-        (0..self.count).flat_map(gradient).collect()
-    }
-}
-
-fn softmax(outputs: &[f64]) -> Vec<f64> {
-    let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exponentials: Vec<f64> = outputs.iter().map(|o| (o - largest).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.iter().map(|e| e / sum).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The mean of q qᵀ over many draws is the loss's Hessian: diag(p) − p pᵀ, diag(p(1 − p))/C, (2/C)·I.
-    #[test]
-    fn drawn_gradients_have_the_losss_curvature_as_second_moment() {
-        const COUNT: u32 = 40_000;
-        let outputs = [0.5, -1.0, 1.5];
-        let p = softmax(&outputs);
-        let s = outputs.map(|o: f64| 1.0 / (1.0 + (-o).exp()));
-        for loss in Loss::ALL {
-            let q = Draws { count: COUNT, seed: 3 }.output_gradients(loss, &outputs, 7);
-            for (i, j) in [(0, 0), (0, 1), (1, 2), (2, 2)] {
-                let moment = q.chunks(3).map(|q| q[i] * q[j]).sum::<f64>() / f64::from(COUNT);
-                let on_diagonal = f64::from(u8::from(i == j));
-                let exact = match loss {
-                    Loss::CrossEntropy => on_diagonal * p[i] - p[i] * p[j],
-                    Loss::BceWithLogits => on_diagonal * s[i] * (1.0 - s[i]) / 3.0,
-                    Loss::Mse => on_diagonal * 2.0 / 3.0,
-                };
-                // Five standard errors of a product whose standard deviation is at most 1.
-                assert!((moment - exact).abs() < 5.0 / 200.0 * exact.abs().max(0.2), "{loss} [{i}, {j}]: {moment} and {exact}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_draw_depends_on_its_number_its_sample_and_the_seed() {
-        let draw = |seed, sample| Draws { count: 2, seed }.output_gradients(Loss::Mse, &[0.0; 4], sample);
-        let first = draw(1, 0);
-        assert_eq!(first, draw(1, 0));
-        assert_ne!(first[..4], first[4..]);
-        assert_ne!(first, draw(1, 1));
-        assert_ne!(first, draw(2, 0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::array::Array;
 use super::csv;
 use super::digits::{DIGITS_SCALE, load_digits};
 use super::file::{has_ending, load_array, load_named, missing};
@@ -10,7 +11,7 @@ use super::labels::Labels;
 use super::pair::Pair;
 use crate::curvature::{Inputs, Objective};
 use crate::error::{Error, Result};
-use crate::model::{Loss, Network, Targets};
+use crate::model::{Criterion, IGNORE_INDEX, Loss, Network, Targets, Terms, WeightDecay};
 
 /// Which data, and how much of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +28,13 @@ pub struct DataOptions {
     pub samples: Option<usize>,
     /// The target is x itself (an autoencoder); a y is not looked at.
     pub target_is_x: bool,
+    /// A file with a weight for each sample, [N]: `.npy`.
+    pub sample_weights: Option<PathBuf>,
 }
 
 impl Default for DataOptions {
     fn default() -> Self {
-        Self { data: None, x: None, y: None, x_scale: 1.0, samples: None, target_is_x: false }
+        Self { data: None, x: None, y: None, x_scale: 1.0, samples: None, target_is_x: false, sample_weights: None }
     }
 }
 
@@ -41,6 +44,8 @@ pub struct Dataset {
     inputs: Inputs,
     /// Absent where the target is x.
     labels: Option<Labels>,
+    /// With the file's name.
+    sample_weights: Option<(Vec<f64>, String)>,
     source: String,
 }
 
@@ -135,13 +140,36 @@ impl Dataset {
     /// The objective of `network` on these data.
     ///
     /// # Errors
-    /// [`Error::Input`] where y is not what the loss takes; [`Error::NonFinite`] where it is not finite. Both name the file.
-    pub fn into_objective(self, network: Network, loss: Loss, weight_decay: f64) -> Result<Objective> {
+    /// [`Error::Input`] where y or the samples' weights are not what the loss takes; [`Error::NonFinite`] where they are not finite. Both
+    /// name the file.
+    pub fn into_objective(
+        self,
+        network: Network,
+        criterion: impl Into<Criterion>,
+        weight_decay: impl Into<WeightDecay>,
+    ) -> Result<Objective> {
+        let criterion = criterion.into();
         let targets = match self.labels {
-            Some(labels) => labels.targets(loss, network.outputs())?,
+            Some(labels) => {
+                if let Terms::CrossEntropy { ignore_index, .. } = *criterion.terms()
+                    && ignore_index != IGNORE_INDEX
+                    && labels.are_probabilities()
+                {
+                    return Err(Error::Input(format!(
+                        "{}: y holds probabilities, of which none is a label: leave out --ignore-index",
+                        self.source
+                    )));
+                }
+                labels.targets(&criterion, network.outputs())?
+            }
             None => Targets::Inputs,
         };
-        Objective::new(network, loss, weight_decay, self.inputs, targets).map_err(|error| in_source(&self.source, error))
+        let objective = Objective::new(network, criterion, weight_decay, self.inputs, targets);
+        let objective = objective.map_err(|error| in_source(&self.source, error))?;
+        match self.sample_weights {
+            Some((weights, source)) => objective.with_sample_weights(weights).map_err(|error| in_source(&source, error)),
+            None => Ok(objective),
+        }
     }
 }
 
@@ -169,11 +197,26 @@ fn into_dataset(pair: Pair, options: &DataOptions, scale: f64) -> Result<Dataset
         }
         Some(y) => Some(Labels::new(y, samples, y_source)),
     };
+    let sample_weights = options.sample_weights.as_deref().map(|path| load_sample_weights(path, available, samples)).transpose()?;
     let width = x.values.len() / available;
     let mut values = x.values.into_storage();
     values.truncate(samples * width);
     let inputs = Inputs::new(values, width, scale * options.x_scale).map_err(|error| in_source(&x_source, error))?;
-    Ok(Dataset { inputs, labels, source })
+    Ok(Dataset { inputs, labels, sample_weights, source })
+}
+
+/// The weights of the first `samples` of the `available` samples, and the file's name.
+fn load_sample_weights(path: &Path, available: usize, samples: usize) -> Result<(Vec<f64>, String)> {
+    let Array { shape, values } = load_array(path)?;
+    let source = path.display().to_string();
+    if shape != [available] {
+        return Err(Error::Input(format!(
+            "{source}: sample weights of shape {shape:?}, but x has {available} samples: give [{available}]"
+        )));
+    }
+    let mut weights = values.into_f64();
+    weights.truncate(samples);
+    Ok((weights, source))
 }
 
 /// The same error, naming the file.

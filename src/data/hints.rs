@@ -50,7 +50,10 @@ fn loss(name: &str) -> Option<Loss> {
     match plain(name).trim_end_matches("loss") {
         "ce" | "crossentropy" => Some(Loss::CrossEntropy),
         "mse" => Some(Loss::Mse),
+        "huber" => Some(Loss::Huber),
+        "smoothl1" => Some(Loss::SmoothL1),
         "bce" | "bcewithlogits" => Some(Loss::BceWithLogits),
+        "poissonnll" => Some(Loss::PoissonNll),
         _ => None,
     }
 }
@@ -70,6 +73,9 @@ mod tests {
         assert_eq!(hints.output_activation, Some(Activation::Identity));
         assert_eq!(hints.loss, Some(Loss::CrossEntropy));
         assert_eq!(parse(&[("loss", "BCEWithLogitsLoss")]).loss, Some(Loss::BceWithLogits));
+        for loss in Loss::ALL {
+            assert_eq!(parse(&[("loss", loss.name())]).loss, Some(loss));
+        }
     }
 
     #[test]

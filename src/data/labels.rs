@@ -2,7 +2,7 @@
 
 use super::array::{Array, Values};
 use crate::error::{Error, Result};
-use crate::model::{Loss, Targets};
+use crate::model::{Criterion, Targets, Terms};
 
 /// The array y of a data set.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,22 +27,30 @@ impl Labels {
         self.values.is_integer() && self.per_sample == 1
     }
 
-    /// y as `loss` takes it from a network of `outputs` outputs.
+    /// y as the loss takes it from a network of `outputs` outputs.
     ///
-    /// Cross-entropy takes whole numbers of any type for classes, since NumPy users store them as floats; the others take any number.
-    pub(super) fn targets(self, loss: Loss, outputs: usize) -> Result<Targets> {
-        match loss {
-            Loss::CrossEntropy => self.classes(outputs).map(Targets::Classes),
-            Loss::Mse | Loss::BceWithLogits => self.numbers(loss, outputs).map(Targets::Values),
+    /// Cross-entropy takes whole numbers of any type for classes, since NumPy users store them as floats, and rows of floats for
+    /// probabilities; the others take any number.
+    pub(super) fn targets(self, criterion: &Criterion, outputs: usize) -> Result<Targets> {
+        match *criterion.terms() {
+            Terms::CrossEntropy { ignore_index, .. } if self.per_sample == 1 || self.values.is_integer() => {
+                self.classes(outputs, ignore_index).map(Targets::Classes)
+            }
+            _ => self.numbers(criterion, outputs).map(Targets::Values),
         }
     }
 
-    fn classes(self, outputs: usize) -> Result<Vec<u32>> {
+    /// Whether y holds probabilities where the loss is cross-entropy.
+    pub(super) fn are_probabilities(&self) -> bool {
+        self.per_sample != 1 && !self.values.is_integer()
+    }
+
+    fn classes(self, outputs: usize, ignore_index: i64) -> Result<Vec<u32>> {
         let Self { values, per_sample, source } = self;
         if per_sample != 1 {
             return Err(Error::Input(format!(
-                "{source}: y has {per_sample} numbers a sample, but cross-entropy takes one class each: store y as integers [N] \
-                 (of one-hot rows, y.argmax(axis=1))"
+                "{source}: y has {per_sample} integers a sample, but cross-entropy takes one class each: store y as integers [N] \
+                 (of one-hot rows, y.argmax(axis=1)), or as floats [N, outputs] for probabilities"
             )));
         }
         let class = |(at, value): (usize, f64)| {
@@ -50,22 +58,29 @@ impl Labels {
             if !value.is_finite() {
                 return Err(Error::NonFinite(format!("{source}: y[{at}] is {value}: a class is a whole number")));
             }
+            if value == ignore_index as f64 {
+                return Ok(Targets::IGNORED);
+            }
             if value.fract() != 0.0 {
                 return Err(problem("but cross-entropy takes whole numbers as classes: for numbers use --loss mse or bce-with-logits"));
             }
             if value < 0.0 || value > (outputs - 1) as f64 {
-                return Err(problem(&format!("but the classes of a network with {outputs} outputs are 0 to {}", outputs - 1)));
+                return Err(problem(&format!(
+                    "but the classes of a network with {outputs} outputs are 0 to {} (--ignore-index is {ignore_index})",
+                    outputs - 1
+                )));
             }
             Ok(to_class(value))
         };
         values.into_f64().into_iter().enumerate().map(class).collect()
     }
 
-    fn numbers(self, loss: Loss, outputs: usize) -> Result<Vec<f64>> {
+    fn numbers(self, criterion: &Criterion, outputs: usize) -> Result<Vec<f64>> {
         let are_classes = self.are_classes();
         let Self { values, per_sample, source } = self;
         if per_sample != outputs {
             let remedy = if are_classes { "for classes use --loss cross-entropy" } else { "store y as [N, outputs]" };
+            let loss = criterion.loss();
             return Err(Error::Input(format!(
                 "{source}: y has {per_sample} numbers a sample, but {loss} compares it with {outputs} outputs: {remedy}"
             )));
@@ -92,6 +107,7 @@ fn to_class(value: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Loss, Reduction};
 
     fn labels(shape: &[usize], values: Values) -> Labels {
         Labels::new(Array { shape: shape.to_vec(), values }, shape[0], "y.npy".into())
@@ -101,20 +117,32 @@ mod tests {
     fn whole_numbers_of_any_type_are_classes() {
         let expected = Targets::Classes(vec![2, 0]);
         for values in [Values::U8(vec![2, 0]), Values::I64(vec![2, 0]), Values::F32(vec![2.0, 0.0]), Values::F64(vec![2.0, -0.0])] {
-            assert_eq!(labels(&[2, 1], values).targets(Loss::CrossEntropy, 3).unwrap(), expected);
+            assert_eq!(labels(&[2, 1], values).targets(&Loss::CrossEntropy.into(), 3).unwrap(), expected);
         }
     }
 
     #[test]
+    fn rows_of_floats_are_probabilities_and_one_label_is_ignored() {
+        let rows = labels(&[1, 3], Values::F32(vec![0.5, 0.25, 0.25]));
+        assert_eq!(rows.targets(&Loss::CrossEntropy.into(), 3).unwrap(), Targets::Values(vec![0.5, 0.25, 0.25]));
+        let targets = |ignore_index| {
+            let terms = Terms::CrossEntropy { class_weights: None, label_smoothing: 0.0, ignore_index };
+            labels(&[3], Values::I64(vec![1, -1, 0])).targets(&Criterion::new(terms, Reduction::Mean).unwrap(), 2)
+        };
+        assert_eq!(targets(-1).unwrap(), Targets::Classes(vec![1, Targets::IGNORED, 0]));
+        assert!(targets(1).unwrap_err().to_string().contains("y[1] is -1"));
+    }
+
+    #[test]
     fn integers_are_numbers_where_the_loss_compares_numbers() {
-        let targets = labels(&[2], Values::I64(vec![151, -3])).targets(Loss::Mse, 1).unwrap();
+        let targets = labels(&[2], Values::I64(vec![151, -3])).targets(&Loss::Mse.into(), 1).unwrap();
         assert_eq!(targets, Targets::Values(vec![151.0, -3.0]));
     }
 
     #[test]
     fn only_the_first_samples_count() {
         let y = Array { shape: vec![3, 2], values: Values::U8(vec![1, 2, 3, 4, 5, 6]) };
-        let targets = Labels::new(y, 2, "y.npy".into()).targets(Loss::Mse, 2).unwrap();
+        let targets = Labels::new(y, 2, "y.npy".into()).targets(&Loss::Mse.into(), 2).unwrap();
         assert_eq!(targets, Targets::Values(vec![1.0, 2.0, 3.0, 4.0]));
     }
 
@@ -133,7 +161,7 @@ mod tests {
             (labels(&[2, 2], Values::F64(vec![0.0, 1.0, nan, 0.0])), Loss::Mse, 2, "y[1, 0] is NaN"),
         ];
         for (labels, loss, outputs, expected) in cases {
-            let error = labels.targets(loss, outputs).unwrap_err().to_string();
+            let error = labels.targets(&loss.into(), outputs).unwrap_err().to_string();
             assert!(error.starts_with("y.npy: ") && error.contains(expected), "{error}");
         }
     }

@@ -21,6 +21,7 @@ mod inferred;
 mod labels;
 mod npy;
 mod npz;
+mod onnx;
 mod pair;
 mod safetensors;
 mod stored;

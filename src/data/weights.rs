@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::chain::{chains, unique_chain};
 use super::described;
-use super::file::quoted;
+use super::file::{has_ending, quoted};
 use super::hints::ModelHints;
 use super::inferred::{Module, ModuleKind, activation_places, modules, notice};
+use super::onnx;
 use super::safetensors::metadata;
 use super::tensors::Tensors;
 use crate::error::{Error, Result};
@@ -39,17 +40,22 @@ pub struct Model {
     pub notices: Vec<String>,
 }
 
-/// Reads a network from a safetensors file with tensors `<prefix>weight` (out × in) and `<prefix>bias` (out), the bias optional, any
+/// Reads a network from an ONNX file, or from a safetensors file with tensors `<prefix>weight` (out × in) and `<prefix>bias` (out), the bias optional, any
 /// prefix: `0.weight`, `net.10.bias`, `fc1.weight`; or one that is described layer by layer.
 ///
 /// Without a description the layers' order is the natural order of their names (2 before 10). Where that does not chain but exactly one
-/// order by the shapes does, it is that order. Numbers are F32, F64, F16 or BF16, all widened exactly.
+/// order by the shapes does, it is that order. Numbers are F32, F64, F16 or BF16, all widened exactly. A file `.onnx` says all
+/// that itself: dense layers, normalizations, sums and activations, of operator set 13 or newer, parameters in the order in which its
+/// graph uses them.
 ///
 /// # Errors
 /// [`Error::File`] and [`Error::Format`] where a file cannot be read, or a tensor is missing, misshapen, of another type or of
 /// another kind of layer; [`Error::Input`] where the description is not understood, or the activations are not known or not as many as
 /// the hidden layers; [`Error::NonFinite`] where a parameter is not finite.
 pub fn load_network(path: &Path, options: &NetworkOptions) -> Result<Model> {
+    if has_ending(path, "onnx") {
+        return onnx::load(path, options);
+    }
     let bytes = fs::read(path).map_err(|error| Error::file(path, error))?;
     parse_network(path, &bytes, options)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::progress::Progress;
 use super::record::{DataRecord, ModelRecord};
 use crate::curvature::{Curvature, Objective};
-use crate::model::{Layout, Loss};
+use crate::model::{Criterion, Layout, WeightDecay};
 
 /// What a report says about the model, its data and its loss; the operator itself does not know.
 #[derive(Clone, Debug)]
@@ -14,10 +14,10 @@ pub struct Subject {
     pub model: ModelRecord,
     /// The data.
     pub data: DataRecord,
-    /// The loss.
-    pub loss: Loss,
-    /// λ.
-    pub weight_decay: f64,
+    /// The loss and its parameters.
+    pub criterion: Criterion,
+    /// λ, and over which parameters.
+    pub weight_decay: WeightDecay,
     /// Which operator of the objective.
     pub curvature: Curvature,
     /// Where the parameters of each layer are in θ.
@@ -36,7 +36,7 @@ impl Subject {
             model: ModelRecord::new(network),
             layout: network.layout(),
             data: DataRecord { samples: objective.samples(), source: source.into() },
-            loss: objective.loss(),
+            criterion: objective.criterion().clone(),
             weight_decay: objective.weight_decay(),
             curvature,
             parameters: network.parameters(),

@@ -92,7 +92,7 @@ impl DescribeReport {
         };
         Self {
             data: Some(DescribedData { record: subject.data, inputs: objective.inputs().width(), targets }),
-            loss: Some(DescribedLoss { kind: subject.loss.to_string(), weight_decay: subject.weight_decay }),
+            loss: Some(DescribedLoss { kind: subject.criterion.loss().to_string(), weight_decay: subject.weight_decay.factor }),
             ..Self::of_network(objective.network(), subject.notices)
         }
     }

@@ -10,7 +10,7 @@ use crate::curvature::{BackendInfo, Curvature, CurvatureOperator};
 use crate::error::{Error, Result};
 use crate::estimate::Quadrature;
 use crate::krylov::{Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
-use crate::model::{Layer, Network};
+use crate::model::{Decay, Layer, Loss, Network, Reduction, Terms};
 
 /// `model`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -81,13 +81,20 @@ pub struct DataRecord {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LossRecord {
     /// The loss's name.
-    pub kind: String,
+    pub kind: Loss,
+    /// How its terms become one number.
+    pub reduction: Reduction,
+    /// Its parameters.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// f(θ), weight decay included.
     pub value: f64,
     /// ‖∇f(θ)‖.
     pub gradient_norm: f64,
     /// λ.
     pub weight_decay: f64,
+    /// Over which parameters.
+    pub decay: Decay,
 }
 
 /// What every report begins with.
@@ -121,7 +128,15 @@ impl Header {
             version: env!("CARGO_PKG_VERSION"),
             model: subject.model.clone(),
             data: subject.data.clone(),
-            loss: LossRecord { kind: subject.loss.to_string(), value, gradient_norm, weight_decay: subject.weight_decay },
+            loss: LossRecord {
+                kind: subject.criterion.loss(),
+                reduction: subject.criterion.reduction(),
+                terms: subject.criterion.terms().clone(),
+                value,
+                gradient_norm,
+                weight_decay: subject.weight_decay.factor,
+                decay: subject.weight_decay.over,
+            },
             backend: operator.info(),
             operator: subject.curvature,
         })

@@ -48,8 +48,8 @@ pub(super) fn context() -> JobContext<'static> {
     let subject = Subject {
         model: ModelRecord { layers: vec![layer], parameters: 6, ..ModelRecord::default() },
         data: DataRecord { samples: 10, source: "nowhere".into() },
-        loss: Loss::Mse,
-        weight_decay: 0.0,
+        criterion: Loss::Mse.into(),
+        weight_decay: 0.0.into(),
         curvature: Curvature::Hessian,
         layout: Layout::new([[6, 0]]),
         parameters: Vec::new(),

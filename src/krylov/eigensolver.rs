@@ -212,6 +212,7 @@ impl<A: LinearOperator> Solver<'_, A> {
                 let kept = kept(ritz.len(), capacity - width, (upper, lower), (open(&chosen.upper), open(&chosen.lower)));
                 run.restart(&ritz, &kept)?;
                 self.tally.restarts += 1;
+                tracing::debug!(restarts = self.tally.restarts, kept = kept.len(), of = ritz.len(), "Krylov space compressed");
             }
             target = run.len() + (run.len() / 10).max(2);
         }

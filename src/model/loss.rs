@@ -1,42 +1,42 @@
-//! Losses with PyTorch's default reductions, and what they are measured against.
+//! Losses by name, and what they are measured against.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A loss of the network's outputs `o` [N, C] against the targets.
+/// A loss of the network's outputs `o` [N, C] against the targets; its parameters are in a [`Criterion`](super::Criterion).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Loss {
-    /// −log softmax(o) at the class, mean over the samples; integer classes.
+    /// −Σ t·log softmax(o), t from classes or probabilities.
     CrossEntropy,
-    /// (o − y)², mean over samples and outputs (no factor ½).
+    /// (o − y)² (no factor ½).
     Mse,
-    /// log(1 + eᵒ) − y·o, mean over samples and outputs.
+    /// (o − y)²/2 near y, δ·(|o − y| − δ/2) beyond δ.
+    Huber,
+    /// Huber's loss over its δ, here called β.
+    SmoothL1,
+    /// log(1 + eᵒ) − y·o.
     BceWithLogits,
+    /// eᵒ − y·o, or o − y·log(o + ε).
+    PoissonNll,
 }
 
 impl Loss {
     /// All losses.
-    pub const ALL: [Self; 3] = [Self::CrossEntropy, Self::Mse, Self::BceWithLogits];
+    pub const ALL: [Self; 6] = [Self::CrossEntropy, Self::Mse, Self::Huber, Self::SmoothL1, Self::BceWithLogits, Self::PoissonNll];
 
     /// The name on the command line and in the JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CrossEntropy => "cross-entropy",
             Self::Mse => "mse",
+            Self::Huber => "huber",
+            Self::SmoothL1 => "smooth-l1",
             Self::BceWithLogits => "bce-with-logits",
-        }
-    }
-
-    /// What a sample's summed terms are multiplied by in the mean: 1/N, or 1/(N·C) where the mean is over the outputs as well.
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
-    pub fn weight(self, samples: usize, outputs: usize) -> f64 {
-        match self {
-            Self::CrossEntropy => 1.0 / samples as f64,
-            Self::Mse | Self::BceWithLogits => 1.0 / (samples as f64 * outputs as f64),
+            Self::PoissonNll => "poisson-nll",
         }
     }
 }
@@ -61,10 +61,15 @@ impl FromStr for Loss {
 /// What the outputs are compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
-    /// The class of each of the N samples.
+    /// The class of each of the N samples, or [`Targets::IGNORED`].
     Classes(Vec<u32>),
-    /// A value for each output, [N, C] row by row.
+    /// A value for each output, [N, C] row by row; probabilities for cross-entropy.
     Values(Vec<f64>),
     /// The inputs themselves: an autoencoder.
     Inputs,
+}
+
+impl Targets {
+    /// In place of a class: the sample has no part in the loss.
+    pub const IGNORED: u32 = u32::MAX;
 }

@@ -29,6 +29,16 @@ fn write_inputs(folder: &Path) {
     file("y.npy", &npy(&[5], &[0_i64, 1, 0, 1, 1]));
     file("y7.npy", &npy(&[5], &[0_i64, 1, 7, 1, 1]));
     file("y4.npy", &npy(&[4], &[0_i64, 1, 1, 1]));
+    file("y_ignored.npy", &npy(&[5], &[-100_i64; 5]));
+    let mut soft = [0.5_f32; 10];
+    file("y_soft.npy", &npy(&[5, 2], &soft));
+    soft[7] = -0.5;
+    file("y_below_0.npy", &npy(&[5, 2], &soft));
+    soft[7] = f32::NAN;
+    file("y_nan.npy", &npy(&[5, 2], &soft));
+    file("w4.npy", &npy(&[4], &[1.0_f32; 4]));
+    file("w_none.npy", &npy(&[5], &[0.0_f32; 5]));
+    file("w_below_0.npy", &npy(&[5], &[1.0, 1.0, -2.0, 1.0, 1.0_f32]));
     file("x_none.npy", &npy::<f32>(&[0, 3], &[]));
     file("x_wide.npy", &npy(&[5, 2], &x[..10]));
     let mut infinite = x.clone();
@@ -59,6 +69,7 @@ fn each_mistake_is_told_in_one_line_and_leaves_nothing() {
     let model = |name| ["--model", name, "--activation", "tanh", "--x", "x.npy", "--y", "y.npy"];
     let with_x = |x| [MODEL, &["--x", x, "--y", "y.npy"]].concat();
     let with_y = |y| [MODEL, &["--x", "x.npy", "--y", y]].concat();
+    let with_loss = |y, loss| [MODEL, &["--x", "x.npy", "--y", y, "--loss", loss]].concat();
     let data = |name| [MODEL, &["--data", name]].concat();
     let cases: Vec<(Vec<&str>, &[&str])> = vec![
         // The model file.
@@ -91,6 +102,27 @@ fn each_mistake_is_told_in_one_line_and_leaves_nothing() {
         (MODEL.to_vec(), &["good.safetensors", "--data"]),
         (DATA.to_vec(), &["--model"]),
         ([&["--model", "good.safetensors"], DATA].concat(), &["good.safetensors", "--activation", "relu"]),
+        // The loss.
+        (vec!["--label-smoothing", "1.5"], &["label smoothing is 1.5", "between 0 and 1"]),
+        (vec!["--loss", "mse", "--label-smoothing", "0.1"], &["--label-smoothing", "cross-entropy", "mse"]),
+        (vec!["--class-weights", "1,2"], &["class weights: 2 numbers", "10 outputs"]),
+        (vec!["--class-weights", "none.npy"], &["none.npy", NOT_FOUND]),
+        (vec!["--class-weights", "1,1,1,1,1,1,1,-1,1,1"], &["class weights: number 7 is -1"]),
+        (vec!["--pos-weight", "2"], &["--pos-weight", "bce-with-logits"]),
+        (vec!["--loss", "huber", "--delta", "0"], &["--delta", "above 0"]),
+        (vec!["--loss", "poisson-nll", "--eps", "1"], &["--no-log-input"]),
+        (vec!["--reduction", "none"], &["none", "mean", "sum"]),
+        (vec!["--decay", "biases"], &["biases", "weights"]),
+        (with_y("y_ignored.npy"), &["y_ignored.npy", "sum to 0", "ignored"]),
+        (with_loss("y_nan.npy", "cross-entropy"), &["y_nan.npy", "y[3, 1]", "NaN"]),
+        (with_loss("y_below_0.npy", "cross-entropy"), &["y_below_0.npy", "y[3, 1]", "-0.5", "probability"]),
+        ([&with_loss("y_soft.npy", "cross-entropy")[..], &["--ignore-index", "1"]].concat(), &["y_soft.npy", "--ignore-index"]),
+        ([&with_loss("y_soft.npy", "huber")[..], &["--operator", "fisher-mc"]].concat(), &["fisher-mc", "huber", "ggn"]),
+        (with_loss("y_below_0.npy", "poisson-nll"), &["y[3, 1]", "counts"]),
+        ([&with_loss("y_below_0.npy", "bce-with-logits")[..], &["--pos-weight", "2"]].concat(), &["y[3, 1]", "between 0 and 1"]),
+        ([MODEL, DATA, &["--sample-weights", "w4.npy"]].concat(), &["w4.npy", "[4]", "5 samples"]),
+        ([MODEL, DATA, &["--sample-weights", "w_none.npy"]].concat(), &["w_none.npy", "sum to 0"]),
+        ([MODEL, DATA, &["--sample-weights", "w_below_0.npy"]].concat(), &["w_below_0.npy", "sample 2", "-2"]),
         // The flags.
         (vec!["--activation", "swish"], &["swish", "silu", "leaky-relu"]),
         (vec!["--loss", "hinge"], &["hinge", "cross-entropy", "mse"]),

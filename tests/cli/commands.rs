@@ -135,14 +135,15 @@ fn out_holds_all_files_of_a_command() {
     let printed = hesper_ends(folder.path(), &[&["spectrum"], SMALL, &args].concat(), 0);
     assert_eq!(printed, "");
     let results = folder.path().join("new/results");
-    assert_eq!(files(&results), ["density.csv", "spectrum.json"]);
+    assert_eq!(files(&results), ["density.csv", "density.png", "density.svg", "report.html", "spectrum.json"]);
     let report: Value = serde_json::from_slice(&fs::read(results.join("spectrum.json")).unwrap()).unwrap();
     let text = fs::read_to_string(results.join("density.csv")).unwrap();
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("grid,density,std_error,cdf_lower,cdf_upper"));
     assert_eq!(lines.count(), report["density"]["grid"].as_array().unwrap().len());
     hesper_ends(folder.path(), &[&["density"], SMALL, &args].concat(), 0);
-    assert_eq!(files(&results), ["density.csv", "density.json", "spectrum.json"]);
+    let both = ["density.csv", "density.html", "density.json", "density.png", "density.svg", "report.html", "spectrum.json"];
+    assert_eq!(files(&results), both);
 }
 
 #[test]
@@ -322,6 +323,46 @@ fn weight_decay_moves_every_eigenvalue() {
         number(&report["trace"]["mean"])
     };
     assert!((trace("0.5") - trace("0") - 0.5 * 8970.0).abs() < 1e-6);
+}
+
+/// The parameters of the loss reach the result and stand beside its kind.
+#[test]
+fn the_losss_parameters_are_part_of_the_result() {
+    let run = |flags: &[&str]| run_in_new_folder(&[&["trace", "--probes", "2", "--precision", "f64"], flags, SMALL].concat());
+    let (plain, sum) = (run(&[]), run(&["--reduction", "sum"]));
+    assert_eq!((&plain["loss"]["reduction"], &plain["loss"]["label_smoothing"]), (&"mean".into(), &0.0.into()));
+    assert_eq!(sum["loss"]["reduction"], "sum");
+    let samples = number(&plain["data"]["samples"]);
+    let scaled = samples * number(&plain["trace"]["mean"]);
+    assert!((number(&sum["trace"]["mean"]) - scaled).abs() < 1e-9 * scaled);
+    let weights = run(&["--label-smoothing", "0.1", "--ignore-index", "3", "--weight-decay", "0.5", "--decay", "weights"]);
+    let loss = &weights["loss"];
+    assert_eq!((&loss["kind"], &loss["label_smoothing"]), (&"cross-entropy".into(), &0.1.into()));
+    assert_eq!((&loss["ignore_index"], &loss["decay"]), (&3.into(), &"weights".into()));
+    // The weights without the 138 biases.
+    let without = run(&["--label-smoothing", "0.1", "--ignore-index", "3"]);
+    assert!((number(&weights["trace"]["mean"]) - number(&without["trace"]["mean"]) - 0.5 * 8832.0).abs() < 1e-6);
+}
+
+/// An ONNX file, its weights in another file beside it, is the network of the safetensors file.
+#[test]
+fn an_onnx_file_has_the_spectrum_of_its_safetensors_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let x: Vec<f32> = (0..60_u8).map(|i| (f32::from(i) * 0.7).sin()).collect();
+    let y: Vec<i64> = (0..15).map(|i| i % 3).collect();
+    std::fs::write(folder.path().join("x.npy"), npy(&[15, 4], &x)).unwrap();
+    std::fs::write(folder.path().join("y.npy"), npy(&[15], &y)).unwrap();
+    let values = |file: &str, more: &[&str]| {
+        let model = fixture("onnx", file);
+        let flags =
+            ["eigs", "--top", "5", "--bottom", "5", "--precision", "f64", "--backend", "cpu", "--x", "x.npy", "--y", "y.npy", "--model"];
+        json(folder.path(), &[&flags[..], &[model.to_str().unwrap()], more].concat())["eigenvalues"].clone()
+    };
+    let expected = values("relu.safetensors", &["--activation", "relu"]);
+    assert_eq!(expected["largest"].as_array().unwrap().len(), 5);
+    for file in ["relu_script_13.onnx", "relu_dynamo_20.onnx"] {
+        assert_eq!(values(file, &[]), expected, "{file}");
+    }
 }
 
 #[test]

@@ -6,9 +6,11 @@
 mod bad_input;
 mod commands;
 mod describe;
+mod ecosystem;
 mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;
 mod program;
+mod report;
 #[cfg(unix)]
 mod resume;

@@ -2,7 +2,7 @@
 
 use hesper::model::{Activation, Dense, Network, NetworkBuilder, Norm, NormKind, Op, Value};
 
-use super::{Case, normal};
+use super::{Case, LOSSES, normal};
 
 /// How a case's layers are put together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,11 +141,12 @@ pub(crate) fn cases() -> Vec<Case> {
             form,
             activation: activations[number % activations.len()],
             output_activation: if number % 5 == 2 { Activation::Tanh } else { Activation::Identity },
-            loss: hesper::model::Loss::ALL[number % 3],
+            loss: LOSSES[number % 3],
             bias: number % 4 != 1,
             samples,
             weight_decay: if number.is_multiple_of(2) { 0.05 } else { 0.0 },
-            seed: 700 + number as u64,
+            seed: 800 + number as u64,
+            ..Case::default()
         }
     };
     forms.cycle().take(16).enumerate().map(with).collect()

@@ -8,7 +8,7 @@ use forms::Form;
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Draws, Inputs, Objective, Storage};
 use hesper::krylov::{Slot, VectorSpace};
-use hesper::model::{Activation, Dense, Loss, Network, Targets};
+use hesper::model::{Activation, Criterion, Decay, Dense, Loss, Network, Reduction, Targets, Terms, WeightDecay};
 use hesper::numeric::Precision;
 use hesper::rng::{self, Distribution};
 
@@ -27,10 +27,26 @@ pub(crate) struct Case {
     pub(crate) activation: Activation,
     pub(crate) output_activation: Activation,
     pub(crate) loss: Loss,
+    /// Parameters other than PyTorch's defaults.
+    pub(crate) terms: Option<Terms>,
+    pub(crate) reduction: Reduction,
+    pub(crate) labels: Labels,
+    /// Whether the samples have weights, some of them 0.
+    pub(crate) weighted: bool,
     pub(crate) bias: bool,
     pub(crate) samples: usize,
     pub(crate) weight_decay: f64,
+    pub(crate) decay: Decay,
     pub(crate) seed: u64,
+}
+
+/// What cross-entropy is given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Labels {
+    Classes,
+    /// Every third sample is ignored.
+    SomeIgnored,
+    Probabilities,
 }
 
 impl Default for Case {
@@ -41,9 +57,14 @@ impl Default for Case {
             activation: Activation::Tanh,
             output_activation: Activation::Identity,
             loss: Loss::CrossEntropy,
+            terms: None,
+            reduction: Reduction::Mean,
+            labels: Labels::Classes,
+            weighted: false,
             bias: true,
             samples: 11,
             weight_decay: 0.0,
+            decay: Decay::All,
             seed: 0,
         }
     }
@@ -80,12 +101,26 @@ impl Case {
         let (inputs, outputs) = (self.widths[0], self.widths[self.widths.len() - 1]);
         let x = Inputs::new(Storage::F64(normal(self.samples * inputs, 1000 * self.seed + 900)), inputs, 1.0).unwrap();
         let y = normal(self.samples * outputs, 1000 * self.seed + 901);
-        let targets = match self.loss {
-            Loss::CrossEntropy => Targets::Classes(y.chunks(outputs).map(class).collect()),
+        let terms = self.terms.clone().unwrap_or(self.loss.into());
+        let class_of = |(sample, scores): (usize, &[f64])| match self.labels {
+            Labels::SomeIgnored if sample % 3 == 1 => Targets::IGNORED,
+            _ => class(scores),
+        };
+        let targets = match terms.loss() {
+            Loss::CrossEntropy if self.labels == Labels::Probabilities => Targets::Values(y.chunks(outputs).flat_map(shares).collect()),
+            Loss::CrossEntropy => Targets::Classes(y.chunks(outputs).enumerate().map(class_of).collect()),
             Loss::BceWithLogits => Targets::Values(y.iter().map(|y| f64::from(u8::from(*y > 0.0))).collect()),
+            Loss::PoissonNll => Targets::Values(y.iter().map(|y| (2.0 * y).abs().floor()).collect()),
             _ => Targets::Values(y),
         };
-        Objective::new(network, self.loss, self.weight_decay, x, targets).unwrap()
+        let criterion = Criterion::new(terms, self.reduction).unwrap();
+        let decay = WeightDecay { factor: self.weight_decay, over: self.decay };
+        let objective = Objective::new(network, criterion, decay, x, targets).unwrap();
+        if !self.weighted {
+            return objective;
+        }
+        let weights = normal(self.samples, 1000 * self.seed + 903);
+        objective.with_sample_weights(weights.iter().enumerate().map(|(n, w)| if n % 5 == 3 { 0.0 } else { w.abs() }).collect()).unwrap()
     }
 
     /// Random directions, one column after another.
@@ -100,14 +135,59 @@ fn class(scores: &[f64]) -> u32 {
     u32::try_from(best).unwrap()
 }
 
+/// Positive shares of a sample's scores, which sum to something near 1.
+fn shares(scores: &[f64]) -> Vec<f64> {
+    let sum: f64 = scores.iter().map(|score| score.abs()).sum();
+    scores.iter().map(|score| 1.1 * score.abs() / sum).collect()
+}
+
+/// The losses of [`cases`] that go through all activations and shapes.
+const LOSSES: [Loss; 3] = [Loss::CrossEntropy, Loss::Mse, Loss::BceWithLogits];
+
+/// Every loss with every parameter, every reduction, weights of samples, ignored samples, and decay of the weights alone.
+pub(crate) fn loss_cases() -> Vec<Case> {
+    let cross_entropy = |class_weights: bool, label_smoothing| {
+        let class_weights = class_weights.then(|| vec![0.5, 2.0, 1.25, 0.75]);
+        Some(Terms::CrossEntropy { class_weights, label_smoothing, ignore_index: -100 })
+    };
+    let terms = |terms| Case { terms: Some(terms), ..Case::default() };
+    let positive = |pos_weight| Terms::BceWithLogits { pos_weight: Some(pos_weight) };
+    let rates = Case { output_activation: Activation::Softplus, ..terms(Terms::PoissonNll { log_input: false, eps: 0.5 }) };
+    let mse = Case { loss: Loss::Mse, ..Case::default() };
+    let classes = Case { terms: cross_entropy(true, 0.0), ..Case::default() };
+    let cases = [
+        Case { terms: cross_entropy(false, 0.2), ..Case::default() },
+        Case { terms: cross_entropy(true, 0.1), labels: Labels::SomeIgnored, ..Case::default() },
+        Case { labels: Labels::SomeIgnored, weighted: true, ..classes.clone() },
+        Case { labels: Labels::Probabilities, terms: cross_entropy(true, 0.1), weighted: true, ..Case::default() },
+        Case { labels: Labels::Probabilities, reduction: Reduction::Sum, ..classes.clone() },
+        Case { labels: Labels::SomeIgnored, reduction: Reduction::Sum, weight_decay: 0.1, decay: Decay::Weights, ..classes },
+        Case { weighted: true, ..mse.clone() },
+        Case { reduction: Reduction::Sum, weight_decay: 0.3, decay: Decay::Weights, ..mse },
+        Case { weighted: true, ..terms(Terms::Huber { delta: 0.7 }) },
+        Case { reduction: Reduction::Sum, ..terms(Terms::SmoothL1 { beta: 0.4 }) },
+        Case { weighted: true, ..terms(positive(vec![3.0, 0.5, 1.0, 2.0])) },
+        Case { reduction: Reduction::Sum, weight_decay: 0.05, ..terms(positive(vec![2.5])) },
+        terms(Loss::PoissonNll.into()),
+        Case { weighted: true, ..rates },
+    ];
+    let shapes: [(&[usize], usize); 3] = [(&[3, 6, 4], 17), (&[5, 4, 7, 4], 70), (&[2, 9, 4], 9)];
+    let activations = [Activation::Tanh, Activation::Gelu, Activation::Silu];
+    let with_shape = |(turn, case): (usize, Case)| {
+        let (widths, samples) = shapes[turn % 3];
+        Case { widths: widths.to_vec(), samples, activation: activations[turn % 3], seed: 700 + turn as u64, ..case }
+    };
+    cases.into_iter().enumerate().map(with_shape).collect()
+}
+
 /// Every activation, loss, form, depth, with and without bias and weight decay, at ragged widths and sample counts.
 pub(crate) fn cases() -> Vec<Case> {
     let shapes: [(&[usize], usize); 6] =
         [(&[17, 1], 13), (&[3, 17, 4], 1), (&[8, 5, 9, 2], 37), (&[1, 3, 17, 5, 3], 29), (&[33, 65, 10], 263), (&[4, 3, 3, 3, 6], 520)];
     let mut cases = Vec::new();
     for (index, activation) in Activation::ALL.into_iter().enumerate() {
-        for (turn, loss) in Loss::ALL.into_iter().enumerate() {
-            let number = index * Loss::ALL.len() + turn;
+        for (turn, loss) in LOSSES.into_iter().enumerate() {
+            let number = index * LOSSES.len() + turn;
             let (widths, samples) = shapes[number % shapes.len()];
             cases.push(Case {
                 widths: widths.to_vec(),
@@ -124,17 +204,18 @@ pub(crate) fn cases() -> Vec<Case> {
     // Every activation on the outputs, and every shape with every loss.
     cases.extend(Activation::ALL.into_iter().enumerate().map(|(turn, output_activation)| Case {
         output_activation,
-        loss: Loss::ALL[turn % 3],
+        loss: LOSSES[turn % 3],
         seed: 100 + turn as u64,
         ..Case::default()
     }));
-    for (turn, loss) in Loss::ALL.into_iter().enumerate() {
+    for (turn, loss) in LOSSES.into_iter().enumerate() {
         for (number, (widths, samples)) in shapes.into_iter().enumerate() {
             let activation = Activation::ALL[(5 * turn + number) % Activation::ALL.len()];
             let (bias, seed) = ((turn + number) % 2 == 0, (200 + 10 * turn + number) as u64);
             cases.push(Case { widths: widths.to_vec(), activation, loss, bias, samples, seed, ..Case::default() });
         }
     }
+    cases.extend(loss_cases());
     cases.extend(forms::cases());
     cases
 }
@@ -199,6 +280,11 @@ pub(crate) const OPERATORS: [Curvature; 6] = [
     Curvature::EmpiricalFisher,
     Curvature::GradientCovariance,
 ];
+
+/// Those of [`OPERATORS`] that `objective` has.
+pub(crate) fn operators(objective: &Objective) -> impl Iterator<Item = Curvature> {
+    OPERATORS.into_iter().filter(|curvature| curvature.check(objective).is_ok())
+}
 
 /// Holds products of `operator`, several columns at once, against those of `truth`, all of them with `curvature`.
 ///

@@ -31,7 +31,7 @@ fn fixtures_load_by_their_own_hints() {
         let objective = objective(case, DataOptions::default());
         let reference: serde_json::Value = serde_json::from_slice(&fs::read(folder(case).join("reference.json")).unwrap()).unwrap();
         assert_eq!(objective.network().summary(), summary, "{case}");
-        assert_eq!(objective.loss(), loss, "{case}");
+        assert_eq!(objective.criterion().loss(), loss, "{case}");
         assert_eq!(objective.dim() as u64, reference["n_params"].as_u64().unwrap(), "{case}");
         assert_eq!(objective.samples() as u64, reference["data"]["n"].as_u64().unwrap(), "{case}");
         let product = load_named_array(&folder(case).join("hv.npz"), "hv0").unwrap();
@@ -73,7 +73,7 @@ fn the_embedded_digits_are_those_of_the_fixtures() {
     assert_eq!(model.network.layers()[0].activation, Activation::Tanh);
     let loss = embedded.choose_loss(None, &model.hints, &model.network).unwrap();
     let objective = embedded.into_objective(model.network, loss, 0.0).unwrap();
-    assert_eq!((objective.dim(), objective.samples(), objective.loss()), (8970, 1797, Loss::CrossEntropy));
+    assert_eq!((objective.dim(), objective.samples(), objective.criterion().loss()), (8970, 1797, Loss::CrossEntropy));
     assert_eq!(objective.targets(), fixture.targets());
 }
 

@@ -9,5 +9,6 @@ mod fixtures;
 mod formats;
 mod hostile;
 mod networks;
+mod onnx;
 mod options;
 mod write;

@@ -106,3 +106,29 @@ fn a_csv_file_is_split_by_the_network() {
     let objective = load_dataset(&options, &model.network).unwrap().into_objective(model.network, Loss::Mse, 0.0).unwrap();
     assert_eq!(objective.targets(), &Targets::Inputs);
 }
+
+#[test]
+fn weights_of_samples_are_cut_as_the_samples_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let single = network(folder.path(), &[2, 1]).network;
+    let weights = file(folder.path(), "w.npy", &npy("<f8", &[3], &doubles(&[1.0, 3.0, 5.0])));
+    let all = data(folder.path(), "<f8", &[3], &doubles(&[0.5, 3.0, 1.0]));
+    for (samples, expected) in [(None, vec![1.0 / 9.0, 3.0 / 9.0, 5.0 / 9.0]), (Some(2), vec![0.25, 0.75])] {
+        let options = DataOptions { samples, sample_weights: Some(weights.clone()), ..all.clone() };
+        let objective = load_dataset(&options, &single).unwrap().into_objective(single.clone(), Loss::Mse, 0.0).unwrap();
+        let found: Vec<f64> = (0..objective.samples()).map(|sample| objective.sample_weight(sample)).collect();
+        assert!(found.iter().zip(&expected).all(|(x, y): (&f64, &f64)| (x - y).abs() < 1e-15), "{found:?}");
+    }
+}
+
+/// Negative labels are read; those that are ignored have no target and no weight.
+#[test]
+fn a_negative_label_is_ignored_where_it_is_the_ignored_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = network(folder.path(), &[2, 3]).network;
+    let labels: Vec<u8> = [2_i64, -100, 0].iter().flat_map(|label| label.to_le_bytes()).collect();
+    let options = data(folder.path(), "<i8", &[3], &labels);
+    let objective = load_dataset(&options, &classifier).unwrap().into_objective(classifier, Loss::CrossEntropy, 0.0).unwrap();
+    assert_eq!(objective.targets(), &Targets::Classes(vec![2, Targets::IGNORED, 0]));
+    assert_eq!([0, 1, 2].map(|sample| objective.sample_weight(sample)), [0.5, 0.0, 0.5]);
+}

@@ -55,7 +55,7 @@ pub(super) enum Input<T> {
 const COMPRESSED: f64 = 0.4;
 
 /// The forward pass of one layer, in double precision.
-struct Forward {
+pub(super) struct Forward {
     slope: Vec<f64>,
     second: Vec<f64>,
     standard: Option<Standard<f64>>,
@@ -68,10 +68,9 @@ impl<T: Real> Segment<T> {
     /// [`Error::NonFinite`] where a number that is kept is not finite in T.
     pub(super) fn new(objective: &Objective, curvature: Curvature, first_sample: usize, samples: usize) -> Result<Self> {
         let network = objective.network();
-        let (values, forward) = forward(objective, first_sample, samples);
+        let (values, forward) = forward(objective, network, first_sample, samples);
         let outputs = &values[values.len() - 1];
-        let jet =
-            LossJet::new(objective, first_sample, outputs).with_curvature(curvature.output_curvature(), objective, first_sample, outputs);
+        let jet = LossJet::new(objective, curvature.output_curvature(), first_sample, outputs);
         let round = |values: &[f64], name: &str, layer: usize| rounded(values, name, layer, first_sample, samples);
         let inputs = values.iter().enumerate().map(|(value, numbers)| {
             let reader = network.readers(value).into_iter().find(|&reader| network.layers()[reader].dense().is_some());
@@ -182,9 +181,8 @@ impl<T: Real> Segment<T> {
     }
 }
 
-/// z_0 to z_L of some samples, and what each layer leaves besides.
-fn forward(objective: &Objective, first_sample: usize, samples: usize) -> (Vec<Vec<f64>>, Vec<Forward>) {
-    let network: &Network = objective.network();
+/// z_0 to z_L that `network` makes of some samples of `objective`, and what each layer leaves besides.
+pub(super) fn forward(objective: &Objective, network: &Network, first_sample: usize, samples: usize) -> (Vec<Vec<f64>>, Vec<Forward>) {
     let mut x = vec![0.0; samples * network.inputs()];
     objective.inputs().copy_rows(first_sample..first_sample + samples, &mut x);
     let mut values = vec![x];

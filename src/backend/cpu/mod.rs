@@ -6,6 +6,7 @@
 
 mod chunks;
 mod compressed;
+mod forward;
 mod instructions;
 mod linearization;
 mod loss;
@@ -29,8 +30,8 @@ use crate::curvature::{
 };
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
-use crate::model::Loss;
 use crate::numeric::Real;
+pub use forward::loss_at;
 use linearization::Segment;
 use product::{Blocking, Scratch, Weights};
 use shape::{Kept, LayerShape, Units};
@@ -50,6 +51,8 @@ const SCRATCH_BYTES: usize = 64 << 20;
 pub struct Cpu<T> {
     space: CpuSpace<T>,
     objective: Objective,
+    /// Where the parameters are that decay.
+    decayed: Vec<Range<usize>>,
     curvature: Curvature,
     schedule: Schedule,
     /// Where exact zeros let units be left out, those that are not, and the places of their parameters.
@@ -63,7 +66,7 @@ pub struct Cpu<T> {
     segments: Vec<Segment<T>>,
     /// f(θ).
     loss: f64,
-    /// ∇f without weight decay, where its outer product is taken off.
+    /// ∇f/√Σω without weight decay, where its outer product is taken off.
     mean_gradient: Option<Vec<T>>,
     columns_at_once: usize,
     scratch: Mutex<Workspace<T>>,
@@ -108,9 +111,12 @@ impl<T: Real> Cpu<T> {
     /// The operator `curvature` of `objective` at its network's parameters, its linearization held as `schedule` says.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`.
+    /// [`Error::NonFinite`] where the loss, a parameter or a number of the linearization is not finite in `T`; [`Error::Input`] where the
+    /// objective has no such operator.
     pub fn with_schedule(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Result<Self> {
+        curvature.check(objective)?;
         let network = objective.network();
+        let decayed = objective.weight_decay().ranges(network);
         let (mut loss, mut units, mut segments) = (0.0, Units::none_of(network), Vec::new());
         for samples in batches(objective, schedule) {
             let made = linearize(objective, curvature, samples, |_| ())?;
@@ -127,7 +133,8 @@ impl<T: Real> Cpu<T> {
         if let Some(at) = parameters.iter().position(|x| !x.to_f64().is_finite()) {
             return Err(Error::NonFinite(format!("parameter {at} is {} in {}: use --precision f64", exact[at], T::PRECISION)));
         }
-        loss += 0.5 * objective.weight_decay() * exact.iter().map(|x| x * x).sum::<f64>();
+        let squares: f64 = decayed.iter().flat_map(|range| &exact[range.clone()]).map(|x| x * x).sum();
+        loss += 0.5 * objective.weight_decay().factor * squares;
         if !loss.is_finite() {
             return Err(Error::NonFinite(format!(
                 "the loss is {loss}: the network has diverged, or its inputs are on another scale than it was trained on"
@@ -152,6 +159,7 @@ impl<T: Real> Cpu<T> {
         let mut operator = Self {
             space: CpuSpace::new(objective.dim()),
             objective: objective.clone(),
+            decayed,
             curvature,
             schedule,
             shapes,
@@ -168,6 +176,8 @@ impl<T: Real> Cpu<T> {
         if curvature.is_centred() {
             let mut gradient = vec![T::ZERO; objective.dim()];
             operator.add_gradient(&mut gradient)?;
+            let scale = objective.total_weight().sqrt().recip();
+            gradient.iter_mut().for_each(|g| *g = T::from_f64(scale * g.to_f64()));
             operator.mean_gradient = Some(gradient);
         }
         Ok(operator)
@@ -179,10 +189,9 @@ impl<T: Real> Cpu<T> {
         let shapes = shape::shapes(objective.network(), curvature, None);
         let samples = schedule.micro_batch.min(objective.samples());
         let numbers = |count: usize| (count * size_of::<T>()) as u64;
-        let factors = match (curvature.output_curvature(), objective.loss()) {
-            (OutputCurvature::LossHessian, Loss::CrossEntropy | Loss::BceWithLogits) => 1,
-            (OutputCurvature::LossHessian, Loss::Mse) => 0,
-            (other, _) => loss::vectors_per_sample(other),
+        let factors = match curvature.output_curvature() {
+            OutputCurvature::LossHessian => 1,
+            other => loss::vectors_per_sample(other),
         };
         let loss = factors * objective.network().outputs() * samples * size_of::<f64>();
         let mean_gradient = if curvature.is_centred() { objective.dim() } else { 0 };
@@ -228,6 +237,21 @@ impl<T: Real> Cpu<T> {
             None => y.iter_mut().zip(sum).for_each(|(y, g)| *y += g),
         }
         Ok(())
+    }
+
+    /// y ← λ·x where x decays, 0 elsewhere, column by column.
+    fn assign_decay(&self, factor: f64, x: &[T], y: &mut [T]) {
+        y.fill(T::ZERO);
+        if factor == 0.0 {
+            return;
+        }
+        let dim = self.objective.dim();
+        for (x, y) in x.chunks(dim).zip(y.chunks_mut(dim)) {
+            for range in &self.decayed {
+                let columns = y[range.clone()].iter_mut().zip(&x[range.clone()]);
+                columns.for_each(|(y, x)| *y = T::from_f64(factor * x.to_f64()));
+            }
+        }
     }
 
     /// y ← y + A x without what is not a sum over samples, for the samples of `segments` and columns of the whole network.
@@ -309,15 +333,6 @@ fn scratch_numbers<T: Real>(objective: &Objective, curvature: Curvature, samples
     Scratch::<T>::numbers(&shape::shapes(objective.network(), curvature, None), objective.dim(), blocking, segments, rows)
 }
 
-/// y ← λ·x.
-fn assign_scaled<T: Real>(factor: f64, x: &[T], y: &mut [T]) {
-    if factor == 0.0 {
-        y.fill(T::ZERO);
-    } else {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(factor * x.to_f64()));
-    }
-}
-
 /// y ← y − g (gᵀx).
 fn subtract_projection<T: Real>(g: &[T], x: &[T], y: &mut [T]) {
     let along: f64 = g.iter().zip(x).map(|(g, x)| g.to_f64() * x.to_f64()).sum();
@@ -333,8 +348,8 @@ impl<T: Real> LinearOperator for Cpu<T> {
 
     fn apply(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        let decay = if self.curvature.has_weight_decay() { self.objective.weight_decay() } else { 0.0 };
-        assign_scaled(decay, &x.values, &mut y.values);
+        let decay = if self.curvature.has_weight_decay() { self.objective.weight_decay().factor } else { 0.0 };
+        self.assign_decay(decay, &x.values, &mut y.values);
         let group = self.columns_at_once * self.objective.dim();
         let mut workspace = std::mem::take(&mut *self.scratch());
         let mut outcome = Ok(());
@@ -360,7 +375,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
     fn loss_and_gradient(&self, gradient: &mut CpuBlock<T>, s: &mut CpuScalars, loss: Slot) -> Result<()> {
         assert_eq!(gradient.columns, 1, "the gradient is one column");
         let theta: Vec<T> = self.objective.network().parameters().iter().map(|&x| T::from_f64(x)).collect();
-        assign_scaled(self.objective.weight_decay(), &theta, &mut gradient.values);
+        self.assign_decay(self.objective.weight_decay().factor, &theta, &mut gradient.values);
         self.add_gradient(&mut gradient.values)?;
         s.set(loss, 0, self.loss);
         Ok(())

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use super::shaders::{self, Assembly};
 use super::tile::Tile;
-use crate::model::{Activation, Loss};
+use crate::model::{Activation, Terms};
 
 /// An entry point, with what decides which terms it computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,9 +14,9 @@ pub enum Kernel {
     Backward(Curve),
     ForwardOver(Curve),
     BackwardOver(Curve),
-    Loss(Loss),
-    LossOver(Loss),
-    OutputGradient(Loss),
+    Loss(Formula),
+    LossOver(Formula),
+    OutputGradient(Formula),
     OuterOver,
     Weights,
     WeightsFirst,
@@ -70,6 +70,64 @@ pub enum RowNorm {
     Rms,
 }
 
+/// The formula of a loss's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "loss.wgsl writes them out")]
+pub enum Formula {
+    CrossEntropy,
+    Mse,
+    BceWithLogits,
+    Huber,
+    SmoothL1,
+    PoissonOfLogarithm,
+    PoissonOfRate,
+}
+
+impl Formula {
+    /// All formulas.
+    pub const ALL: [Self; 7] =
+        [Self::CrossEntropy, Self::Mse, Self::BceWithLogits, Self::Huber, Self::SmoothL1, Self::PoissonOfLogarithm, Self::PoissonOfRate];
+
+    /// That of `terms`, and its parameter where it has one.
+    pub fn of(terms: &Terms) -> (Self, f64) {
+        match *terms {
+            Terms::CrossEntropy { .. } => (Self::CrossEntropy, 0.0),
+            Terms::Mse {} => (Self::Mse, 0.0),
+            Terms::BceWithLogits { .. } => (Self::BceWithLogits, 0.0),
+            Terms::Huber { delta } => (Self::Huber, delta),
+            Terms::SmoothL1 { beta } => (Self::SmoothL1, beta),
+            Terms::PoissonNll { log_input: true, .. } => (Self::PoissonOfLogarithm, 0.0),
+            Terms::PoissonNll { log_input: false, eps } => (Self::PoissonOfRate, eps),
+        }
+    }
+
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Mse => "mse",
+            Self::BceWithLogits => "bce-with-logits",
+            Self::Huber => "huber",
+            Self::SmoothL1 => "smooth-l1",
+            Self::PoissonOfLogarithm => "poisson-of-logarithm",
+            Self::PoissonOfRate => "poisson-of-rate",
+        }
+    }
+
+    /// The id that loss.wgsl gives it.
+    fn id(self) -> f64 {
+        match self {
+            Self::CrossEntropy => 0.0,
+            Self::Mse => 1.0,
+            Self::BceWithLogits => 2.0,
+            Self::Huber => 3.0,
+            Self::SmoothL1 => 4.0,
+            Self::PoissonOfLogarithm => 5.0,
+            Self::PoissonOfRate => 6.0,
+        }
+    }
+}
+
 /// A kernel and, where it is a product, the tile that it is made of: what is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Variant {
@@ -115,7 +173,7 @@ impl Variant {
             Kernel::NormForward(norm) | Kernel::NormBackward(norm) | Kernel::NormForwardOver(norm) | Kernel::NormBackwardOver(norm) => {
                 constants.push(("NORM", if norm == RowNorm::Layer { 0.0 } else { 1.0 }));
             }
-            Kernel::Loss(loss) | Kernel::LossOver(loss) | Kernel::OutputGradient(loss) => constants.push(("LOSS", loss_id(loss))),
+            Kernel::Loss(formula) | Kernel::LossOver(formula) | Kernel::OutputGradient(formula) => constants.push(("LOSS", formula.id())),
             _ => {}
         }
         constants
@@ -128,7 +186,8 @@ impl Kernel {
         let curves = [Curve::Curved, Curve::Linear];
         let forward = Activation::ALL.into_iter().flat_map(|activation| curves.map(|curve| Self::Forward(activation, curve)));
         let passes = curves.into_iter().flat_map(|curve| [Self::Backward(curve), Self::ForwardOver(curve), Self::BackwardOver(curve)]);
-        let losses = Loss::ALL.into_iter().flat_map(|loss| [Self::Loss(loss), Self::LossOver(loss), Self::OutputGradient(loss)]);
+        let of_formula = |formula| [Self::Loss(formula), Self::LossOver(formula), Self::OutputGradient(formula)];
+        let losses = Formula::ALL.into_iter().flat_map(of_formula);
         let fixed = [
             Self::OuterOver,
             Self::Weights,
@@ -234,14 +293,5 @@ fn activation_id(activation: Activation) -> f64 {
         Activation::Mish => 10.0,
         Activation::Hardswish => 11.0,
         Activation::Selu => 12.0,
-    }
-}
-
-/// The id that loss.wgsl gives a loss.
-fn loss_id(loss: Loss) -> f64 {
-    match loss {
-        Loss::CrossEntropy => 0.0,
-        Loss::Mse => 1.0,
-        Loss::BceWithLogits => 2.0,
     }
 }

@@ -3,7 +3,7 @@
 use super::array::Array;
 use super::cut::{Cut, Extents, Terms};
 use super::device::Device;
-use super::kernel::{Curve, Kernel};
+use super::kernel::{Curve, Formula, Kernel};
 use super::product::{self, product_cost};
 use super::segment::Segment;
 use super::space::{GpuBlock, GpuSpace, word};
@@ -12,7 +12,7 @@ use super::uniforms;
 use crate::curvature::{Curvature, Objective, OutputCurvature};
 use crate::error::Result;
 use crate::krylov::VectorSpace as _;
-use crate::model::{Activation, Loss, Network, Op};
+use crate::model::{Activation, Network, Op};
 use crate::numeric::Real;
 
 /// The network and its loss at θ, as the kernels see them.
@@ -21,11 +21,14 @@ pub(super) struct Model {
     pub(super) layers: Vec<LayerModel>,
     /// Of the layers that normalize.
     pub(super) statistics: Vec<Option<Statistics>>,
-    pub(super) loss: Loss,
+    loss: Formula,
     pub(super) curvature: Curvature,
-    samples: usize,
-    /// Of one term of the loss in the mean over all samples.
-    weight: f32,
+    /// Of a term in its sample's loss.
+    share: f32,
+    /// The loss's, where it has one.
+    parameter: f32,
+    /// The weights of the outputs' positive targets.
+    positive: Array,
     /// θ, one column.
     pub(super) parameters: GpuBlock,
 }
@@ -153,14 +156,16 @@ impl Model {
         let network = objective.network();
         let mut parameters = space.block(1)?;
         space.upload(&network.parameters(), &mut parameters)?;
-        let weight = f32::from_f64(objective.loss().weight(objective.samples(), network.outputs()));
+        let (loss, parameter) = Formula::of(objective.criterion().terms());
+        let positive: Vec<f32> = (0..network.outputs()).map(|output| f32::from_f64(objective.criterion().output_weight(output))).collect();
         Ok(Self {
             layers: layers(network, curvature),
             statistics: network.layers().iter().map(|layer| Statistics::new(space.device(), &layer.op)).collect::<Result<_>>()?,
-            loss: objective.loss(),
+            loss,
             curvature,
-            samples: objective.samples(),
-            weight,
+            share: f32::from_f64(objective.output_share()),
+            parameter: f32::from_f64(parameter),
+            positive: space.device().buffer_of("weights of outputs", &positive)?,
             parameters,
         })
     }
@@ -178,24 +183,23 @@ impl Model {
         uniforms::Loss {
             outputs: word(self.layers[self.layers.len() - 1].extents.outputs),
             padded: word(segment.padded),
-            samples: word(segment.samples.len()),
-            weight: self.weight,
+            share: self.share,
+            parameter: self.parameter,
             vectors: 0,
             kept: 0,
         }
     }
 
     /// Parameters of the kernel that multiplies by the operator's matrix in output space, and that kernel.
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
     pub(super) fn output_curvature(&self, segment: &Segment) -> (Kernel, uniforms::Loss) {
         let kept = u32::from(self.layers[self.layers.len() - 1].tangent_curve == Curve::Curved);
         let params = uniforms::Loss { kept, ..self.loss_params(segment) };
-        let outer = |vectors: u32, weight: f64| (Kernel::OuterOver, uniforms::Loss { vectors, weight: f32::from_f64(weight), ..params });
+        let outer = |vectors: u32| (Kernel::OuterOver, uniforms::Loss { vectors, ..params });
         match self.curvature.output_curvature() {
             OutputCurvature::LossHessian => (Kernel::LossOver(self.loss), params),
-            OutputCurvature::None => (Kernel::LossOver(self.loss), uniforms::Loss { weight: 0.0, ..params }),
-            OutputCurvature::Gradient => outer(1, self.samples as f64),
-            OutputCurvature::Sampled(draws) => outer(draws.count, (self.samples as f64 * f64::from(draws.count)).recip()),
+            OutputCurvature::None => (Kernel::LossOver(self.loss), uniforms::Loss { share: 0.0, ..params }),
+            OutputCurvature::Gradient => outer(1),
+            OutputCurvature::Sampled(draws) => outer(draws.count),
         }
     }
 
@@ -227,14 +231,14 @@ impl Model {
         let params = self.loss_params(segment);
         let last = &point.layers[point.layers.len() - 1];
         let outputs = [(5, &*point.factor), (6, &*last.delta), (7, &*point.losses)];
-        let mut bindings = vec![(1, &*last.value), (2, &*last.first), (4, &**expected)];
+        let mut bindings = vec![(1, &*last.value), (2, &*last.first), (4, &**expected), (10, &*self.positive)];
         bindings.extend(outputs);
         bindings.extend(last.bend.as_deref().map(|bend| (3, bend)));
         let cost = product_cost(params.outputs as usize, 20, segment.padded);
         let grid = [segment.padded.div_ceil(64), 1, 1];
         cut.device.dispatch(Kernel::Loss(self.loss), params, &bindings, grid, cost)?;
         if self.curvature.output_curvature() == OutputCurvature::Gradient {
-            let bindings = [(1, &*last.value), (4, &**expected), (5, &*point.factor)];
+            let bindings = [(1, &*last.value), (4, &**expected), (5, &*point.factor), (10, &*self.positive)];
             cut.device.dispatch(Kernel::OutputGradient(self.loss), params, &bindings, grid, cost)?;
         }
         Ok(())

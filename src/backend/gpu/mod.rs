@@ -30,7 +30,7 @@ pub mod uniforms;
 pub use adapter::{AdapterInfo, Software, adapters};
 pub use basis::GpuBasis;
 pub use device::{Ceilings, Device};
-pub use kernel::{Curve, Kernel, RowNorm, Variant};
+pub use kernel::{Curve, Formula, Kernel, RowNorm, Variant};
 pub use operator::Gpu;
 pub use space::{GpuBlock, GpuScalars, GpuSpace};
 pub use tile::{Form, Tile};

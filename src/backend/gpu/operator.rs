@@ -24,6 +24,7 @@ use super::uniforms::Krylov;
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Schedule};
 use crate::error::Result;
 use crate::krylov::{LanczosSeconds, LinearOperator, Slot, VectorSpace as _};
+use crate::model::WeightDecay;
 use crate::numeric::{Precision, Real};
 
 /// A curvature operator of an objective on a GPU, in single precision.
@@ -33,15 +34,15 @@ pub struct Gpu {
     model: Model,
     held: Held,
     schedule: Schedule,
-    weight_decay: f32,
-    /// (λ/2)·‖θ‖².
+    weight_decay: WeightDecay,
+    /// (λ/2)·‖θ‖² of what decays.
     penalty: f64,
     /// As many ones as the longest segment has samples.
     ones: Array,
     tangents: RefCell<Tangents>,
     /// The gradients at drawn targets of each segment, [draws, outputs, padded samples], where the operator is made of those.
     drawn: Vec<Array>,
-    /// ∇f without weight decay in each of the columns that products have had, where its outer product is taken off.
+    /// ∇f/√Σω without weight decay in each of the columns that products have had, where its outer product is taken off.
     mean_gradient: RefCell<Option<GpuBlock>>,
     products: Cell<u64>,
     bytes: u64,
@@ -103,6 +104,7 @@ impl Gpu {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_schedule(objective: &Objective, curvature: Curvature, device: &Rc<Device>, schedule: Schedule) -> Result<Self> {
+        curvature.check(objective)?;
         let before = device.allocated();
         let network = objective.network();
         let space = GpuSpace::new(Rc::clone(device), Rc::new(schedule::shards(network, device)?));
@@ -110,7 +112,8 @@ impl Gpu {
         let held = Held::new(&space, &model, objective, schedule)?;
         let longest = held.segments[0].padded;
         let ones = device.buffer_of("sample weights", &vec![1.0; longest])?;
-        let squares: f64 = network.parameters().iter().map(|x| x * x).sum();
+        let (decay, parameters) = (objective.weight_decay(), network.parameters());
+        let squares: f64 = decay.ranges(network).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
         let drawn = drawn_targets(&space, &model, &held, objective)?;
         let mut operator = Self {
             column_bytes: schedule::column_bytes(network, longest),
@@ -119,8 +122,8 @@ impl Gpu {
             model,
             held,
             schedule,
-            weight_decay: f32::from_f64(objective.weight_decay()),
-            penalty: 0.5 * objective.weight_decay() * squares,
+            weight_decay: decay,
+            penalty: 0.5 * decay.factor * squares,
             ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
@@ -129,7 +132,7 @@ impl Gpu {
             mean_gradient: RefCell::default(),
         };
         if curvature.is_centred() {
-            operator.mean_gradient = RefCell::new(Some(operator.mean_gradient()?));
+            operator.mean_gradient = RefCell::new(Some(operator.mean_gradient(objective.total_weight())?));
         }
         operator.bytes = device.allocated() - before;
         Ok(operator)
@@ -249,13 +252,15 @@ impl Gpu {
         Ok(())
     }
 
-    /// ∇f without weight decay, one column.
-    fn mean_gradient(&self) -> Result<GpuBlock> {
-        let gradient = self.space.block(1)?;
+    /// ∇f/√Σω without weight decay, one column.
+    fn mean_gradient(&self, total_weight: f64) -> Result<GpuBlock> {
+        let mut gradient = self.space.block(1)?;
         for (index, segment) in self.held.segments.iter().enumerate() {
             let at = self.held.at(&self.space, &self.model, index)?;
-            self.gradient(&self.cut(segment, 1), at, 0.0, index > 0, &gradient)?;
+            self.gradient(&self.cut(segment, 1), at, WeightDecay::default(), index > 0, &gradient)?;
         }
+        let scaled: Vec<f64> = self.space.download(&gradient)?.into_iter().map(|g| g / total_weight.sqrt()).collect();
+        self.space.upload(&scaled, &mut gradient)?;
         Ok(gradient)
     }
 
@@ -290,7 +295,7 @@ fn drawn_targets(space: &GpuSpace, model: &Model, held: &Held, objective: &Objec
         let mut drawn = vec![0.0; draws.count as usize * outputs * segment.padded];
         for (at, sample) in segment.samples.clone().enumerate() {
             let of_sample: Vec<f64> = (0..outputs).map(|output| f64::from(values[output * segment.padded + at])).collect();
-            for (row, q) in draws.output_gradients(objective.loss(), &of_sample, word(sample)).into_iter().enumerate() {
+            for (row, q) in draws.output_gradients(objective, &of_sample, sample).into_iter().enumerate() {
                 drawn[row * segment.padded + at] = f32::from_f64(q);
             }
         }

@@ -4,7 +4,7 @@
 use super::array::Array;
 use super::device::Device;
 use super::linearization::{Model, Point, layers, numbers_per_sample};
-use super::segment::{Data, Segment, tallest, upload};
+use super::segment::{Data, Segment, expected_per_sample, tallest, upload};
 use super::shards::Shards;
 use super::space::GpuSpace;
 use super::unary::standard_rows;
@@ -37,7 +37,7 @@ impl Held {
         let longest = segments[0].padded;
         let storage = match schedule.mode {
             Mode::Cached => {
-                let expected = device.buffer("the targets", network.outputs() * longest)?;
+                let expected = device.buffer("the targets", expected_per_sample(network) * longest)?;
                 let cached = segments.iter().map(|segment| {
                     let input = device.buffer("the inputs", network.inputs() * segment.padded)?;
                     let point = Point::new(device, &model.layers, segment.padded)?;
@@ -143,11 +143,11 @@ fn running_statistics(network: &Network) -> usize {
 fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: usize, most: usize, schedule: Schedule) -> Footprint {
     let segments = Segment::cut(samples, most.min(schedule.micro_batch.next_multiple_of(4)));
     let (longest, all): (usize, usize) = (segments[0].padded, segments.iter().map(|segment| segment.padded).sum());
-    let (inputs, outputs) = (network.inputs(), network.outputs());
+    let (inputs, outputs, expected) = (network.inputs(), network.outputs(), expected_per_sample(network));
     let (data, points) = match schedule.mode {
-        Mode::Cached => (inputs * all + outputs * longest, all),
-        Mode::Recomputed => ((inputs + outputs) * all, longest),
-        Mode::Streamed => (2 * (inputs + outputs) * longest, longest),
+        Mode::Cached => (inputs * all + expected * longest, all),
+        Mode::Recomputed => ((inputs + expected) * all, longest),
+        Mode::Streamed => (2 * (inputs + expected) * longest, longest),
     };
     let bytes = |numbers: usize| 4 * numbers as u64;
     let drawn = match curvature.output_curvature() {
@@ -159,7 +159,7 @@ fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: 
         .with("parameters", bytes(shards.padded() + running_statistics(network)), 0)
         .with("data", bytes(data), 0)
         .with("linearization", bytes(numbers_per_sample(&layers(network, curvature)) * points), 0)
-        .with("loss", bytes(longest), 0)
+        .with("loss", bytes(longest + outputs), 0)
         .with("drawn targets", bytes(drawn), 0)
         .with("mean gradient", mean_gradients, mean_gradients)
         .with("tangents", 0, column_bytes(network, longest) as u64)

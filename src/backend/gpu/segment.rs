@@ -39,7 +39,7 @@ impl Segment {
     /// # Errors
     /// [`Error::Memory`] where not even four fit.
     pub(super) fn most(network: &Network, device: &Device) -> Result<usize> {
-        let width = tallest(network).max(network.inputs());
+        let width = tallest(network).max(network.inputs()).max(expected_per_sample(network));
         let fitting = device.array_bytes() / (4 * width);
         if fitting < 4 {
             return Err(Error::Memory(format!(
@@ -64,7 +64,7 @@ pub(super) fn tallest(network: &Network) -> usize {
 pub(super) struct Data {
     /// z₀ = x, [inputs, padded samples].
     pub(super) input: Array,
-    /// y, [outputs, padded samples]; one-hot for classes.
+    /// y and the samples' weights, [outputs + 1, padded samples].
     pub(super) expected: Array,
 }
 
@@ -73,9 +73,14 @@ impl Data {
     pub(super) fn new(device: &Device, network: &Network, padded: usize) -> Result<Self> {
         Ok(Self {
             input: device.buffer("the inputs", network.inputs() * padded)?,
-            expected: device.buffer("the targets", network.outputs() * padded)?,
+            expected: device.buffer("the targets", expected_per_sample(network) * padded)?,
         })
     }
+}
+
+/// Numbers of each sample that its outputs are held against: the targets, and the sample's weight.
+pub(super) fn expected_per_sample(network: &Network) -> usize {
+    network.outputs() + 1
 }
 
 /// Brings the data of `segment` to the device, after all work recorded so far.
@@ -85,12 +90,13 @@ pub(super) fn upload(objective: &Objective, device: &Device, segment: &Segment, 
     let width = objective.network().inputs();
     let inputs = transposed(segment, width, |sample, unit| f32::from_f64(objective.inputs().at(sample * width + unit)));
     device.write(input, 0, &inputs)?;
-    let targets = match objective.targets() {
+    let mut targets = match objective.targets() {
         Targets::Inputs => inputs,
         Targets::Classes(_) | Targets::Values(_) => {
             transposed(segment, objective.network().outputs(), |sample, output| f32::from_f64(objective.target(sample, output)))
         }
     };
+    targets.extend(transposed(segment, 1, |sample, _| f32::from_f64(objective.sample_weight(sample))));
     device.write(expected, 0, &targets)
 }
 

@@ -96,10 +96,10 @@ pub struct Loss {
     pub outputs: u32,
     /// Samples with padding.
     pub padded: u32,
-    /// Samples without.
-    pub samples: u32,
-    /// Of one term in the mean, or of one outer product.
-    pub weight: f32,
+    /// Of a term in its sample's loss.
+    pub share: f32,
+    /// δ, β or ε.
+    pub parameter: f32,
     /// Vectors of each sample.
     pub vectors: u32,
     /// Whether R s takes part.

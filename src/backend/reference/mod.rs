@@ -39,7 +39,7 @@ pub struct Reference {
     layout: Layout,
     space: ReferenceSpace,
     curvature: Curvature,
-    /// ∇f without weight decay, where its outer product is taken off.
+    /// ∇f/√Σω without weight decay, where its outer product is taken off.
     mean_gradient: Option<Vec<f64>>,
     products: AtomicU64,
 }
@@ -67,8 +67,9 @@ impl Reference {
     /// The operator `curvature` of `objective` at its network's parameters.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] where the loss is not finite.
+    /// [`Error::NonFinite`] where the loss is not finite; [`Error::Input`] where the objective has no such operator.
     pub fn new(objective: &Objective, curvature: Curvature) -> Result<Self> {
+        curvature.check(objective)?;
         let mut operator = Self {
             objective: objective.clone(),
             curvature,
@@ -86,6 +87,8 @@ impl Reference {
         if curvature.is_centred() {
             let mut gradient = vec![0.0; objective.dim()];
             operator.for_each_panel(|panel| operator.add_gradient(panel, &mut gradient));
+            let scale = objective.total_weight().sqrt();
+            gradient.iter_mut().for_each(|g| *g /= scale);
             operator.mean_gradient = Some(gradient);
         }
         Ok(operator)
@@ -95,8 +98,10 @@ impl Reference {
     fn loss(&self) -> f64 {
         let mut loss = 0.0;
         self.for_each_panel(|panel| loss += panel.iter().map(|primal| primal.loss).sum::<f64>());
-        let squared_norm: f64 = self.objective.network().parameters().iter().map(|x| x * x).sum();
-        loss + self.objective.weight_decay() / 2.0 * squared_norm
+        let (decay, network) = (self.objective.weight_decay(), self.objective.network());
+        let parameters = network.parameters();
+        let squared_norm: f64 = decay.ranges(network).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
+        loss + decay.factor / 2.0 * squared_norm
     }
 
     /// Runs the passes at θ and hands over the groups, [`GROUPS_AT_ONCE`] at a time, first to last.
@@ -110,7 +115,10 @@ impl Reference {
 
     /// y ← y + λ·x, the weight decay's part of a gradient (x = θ) or of a product.
     fn add_weight_decay(&self, x: &[f64], y: &mut [f64]) {
-        space::add_scaled(y, self.objective.weight_decay(), x);
+        let decay = self.objective.weight_decay();
+        for range in decay.ranges(self.objective.network()) {
+            space::add_scaled(&mut y[range.clone()], decay.factor, &x[range]);
+        }
     }
 
     /// ∂f/∂W_l = Σ δ_l zᵀ and ∂f/∂b_l = Σ δ_l over the panel's samples, z being what the layer reads, added to `gradient`; of a normalization

@@ -7,7 +7,7 @@
 
 use super::activation::derivatives;
 use super::lanes::{LANES, Lanes};
-use super::loss;
+use super::loss::Expected;
 use super::norm::{Standard, StandardTangent};
 use crate::curvature::{Curvature, Objective, OutputCurvature};
 use crate::model::{Activation, LayerRange, Norm, Op};
@@ -117,16 +117,29 @@ impl Primal {
 
     /// The loss and g_L, sample by sample.
     fn put_loss(&mut self, objective: &Objective) {
-        let (kind, weight) = (objective.loss(), weight(objective));
         let last = self.upstream.len() - 1;
         for lane in 0..self.samples {
             let outputs = self.outputs(lane);
-            let targets: Vec<f64> = (0..outputs.len()).map(|k| objective.target(self.first_sample + lane, k)).collect();
-            self.loss += weight * loss::value(kind, &outputs, &targets);
-            for (g, derivative) in self.upstream[last].iter_mut().zip(loss::gradient(kind, &outputs, &targets)) {
+            let weight = self.weight(objective, lane);
+            let (value, gradient) = self.with_expected(objective, lane, |expected| (expected.value(&outputs), expected.gradient(&outputs)));
+            self.loss += weight * value;
+            for (g, derivative) in self.upstream[last].iter_mut().zip(gradient) {
                 g.0[lane] = weight * derivative;
             }
         }
+    }
+
+    /// What a sample's terms are multiplied by in f.
+    fn weight(&self, objective: &Objective, lane: usize) -> f64 {
+        objective.sample_weight(self.first_sample + lane) * objective.output_share()
+    }
+
+    /// Hands over what a sample's outputs are held against.
+    fn with_expected<R>(&self, objective: &Objective, lane: usize, use_expected: impl FnOnce(Expected<'_>) -> R) -> R {
+        let outputs = objective.network().outputs();
+        let y: Vec<f64> = (0..outputs).map(|k| objective.target(self.first_sample + lane, k)).collect();
+        let positive: Vec<f64> = (0..outputs).map(|k| objective.criterion().output_weight(k)).collect();
+        use_expected(Expected { terms: objective.criterion().terms(), y: &y, positive: &positive })
     }
 
     /// z_L of one sample.
@@ -202,23 +215,25 @@ impl Primal {
 
     /// A R z_L, sample by sample.
     fn output_product(&self, objective: &Objective, curvature: Curvature, rz: &[Lanes]) -> Vec<Lanes> {
-        let kind = objective.loss();
-        let samples = objective.samples() as f64;
         let mut rg = vec![Lanes::ZERO; rz.len()];
         for lane in 0..self.samples {
             let u: Vec<f64> = rz.iter().map(|u| u.0[lane]).collect();
             let product = match curvature.output_curvature() {
                 OutputCurvature::None => vec![0.0; u.len()],
-                OutputCurvature::LossHessian => scaled(weight(objective), &loss::hessian_product(kind, &self.outputs(lane), &u)),
+                OutputCurvature::LossHessian => {
+                    let product = self.with_expected(objective, lane, |expected| expected.hessian_product(&self.outputs(lane), &u));
+                    scaled(self.weight(objective, lane), &product)
+                }
+                // ω ∂ℓ ∂ℓᵀ of the sample's own loss ℓ, whose gradient is its outputs' share of the terms'.
                 OutputCurvature::Gradient => {
-                    let q: Vec<f64> = self.upstream[self.upstream.len() - 1].iter().map(|g| g.0[lane]).collect();
-                    scaled(samples * dot(&q, &u), &q)
+                    let terms = self.with_expected(objective, lane, |expected| expected.gradient(&self.outputs(lane)));
+                    let q = scaled(objective.output_share(), &terms);
+                    scaled(objective.sample_weight(self.first_sample + lane) * dot(&q, &u), &q)
                 }
                 OutputCurvature::Sampled(draws) => {
-                    let number = u32::try_from(self.first_sample + lane).expect("fewer than 2³² samples");
                     let mut product = vec![0.0; u.len()];
-                    for q in draws.output_gradients(kind, &self.outputs(lane), number).chunks(u.len()) {
-                        let factor = dot(q, &u) / (samples * f64::from(draws.count));
+                    for q in draws.output_gradients(objective, &self.outputs(lane), self.first_sample + lane).chunks(u.len()) {
+                        let factor = dot(q, &u);
                         product.iter_mut().zip(q).for_each(|(product, q)| *product += factor * q);
                     }
                     product
@@ -278,11 +293,6 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
 
 fn scaled(factor: f64, x: &[f64]) -> Vec<f64> {
     x.iter().map(|x| factor * x).collect()
-}
-
-/// What one sample's loss is multiplied by in the mean.
-fn weight(objective: &Objective) -> f64 {
-    objective.loss().weight(objective.samples(), objective.network().outputs())
 }
 
 /// z_0 = x of the group, [inputs]; 0 in the lanes past the last sample.

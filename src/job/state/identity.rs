@@ -26,6 +26,7 @@ impl Identity {
     /// Where the options do not serialize, which none of hesper's does.
     pub fn new(command: &str, options: &impl Serialize, subject: &Subject, objective: &Objective, vectors: &[f64]) -> Result<Self> {
         let options = serde_json::to_value(options).map_err(|error| Error::Input(format!("options: {error}")))?;
+        let sample_weights: Vec<f64> = (0..objective.samples()).map(|sample| objective.sample_weight(sample)).collect();
         let layers: Vec<Value> = subject
             .model
             .layers
@@ -40,7 +41,14 @@ impl Identity {
             "options": options,
             "model": { "layers": layers, "digest": digest_of(&subject.parameters), "constants": digest_of(&constants) },
             "data": { "samples": objective.samples(), "digest": data_digest(objective) },
-            "loss": { "kind": format!("{:?}", subject.loss), "weight_decay": subject.weight_decay },
+            "loss": {
+                "kind": subject.criterion.loss(),
+                "terms": subject.criterion.terms(),
+                "reduction": subject.criterion.reduction(),
+                "sample_weights": digest_of(&sample_weights),
+                "weight_decay": subject.weight_decay.factor,
+                "decay": subject.weight_decay.over,
+            },
             "operator": format!("{:?}", subject.curvature),
             "start": digest_of(vectors),
         })))

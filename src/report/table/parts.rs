@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::estimate::{Bounded, Density, Estimate, Floor};
 use crate::job::{Eigenvalue, Eigenvalues, Header, Stats};
+use crate::model::{Decay, Reduction};
 use crate::numeric::Precision;
 use crate::report::histogram;
 use crate::report::number::{count, magnitude, plain, rounded, seconds, with_bar};
@@ -16,8 +17,13 @@ pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
     let Header { model, data, loss, backend, operator, .. } = header;
     line(out, "model", &format!("{}, {} parameters", model.summary, count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
-    let decay = if loss.weight_decay == 0.0 { String::new() } else { format!(", weight decay {}", loss.weight_decay) };
-    line(out, "loss", &format!("{} = {}, gradient norm {}{decay}", loss.kind, plain(loss.value), plain(loss.gradient_norm)))?;
+    let decay = match (loss.weight_decay, loss.decay) {
+        (0.0, _) => String::new(),
+        (factor, Decay::All) => format!(", weight decay {factor}"),
+        (factor, Decay::Weights) => format!(", weight decay {factor} of the weights"),
+    };
+    let sum = if loss.reduction == Reduction::Sum { " (sum)" } else { "" };
+    line(out, "loss", &format!("{}{sum} = {}, gradient norm {}{decay}", loss.kind, plain(loss.value), plain(loss.gradient_norm)))?;
     let mut device = vec![format!("{} {}", backend.kind, backend.precision)];
     device.extend(backend.adapter.clone());
     device.extend(backend.driver.clone());

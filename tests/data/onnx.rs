@@ -1,0 +1,128 @@
+//! Networks from ONNX files, exported by both of PyTorch's exporters (`tests/fixtures/make_onnx.py`), against the same weights from
+//! safetensors and against PyTorch's outputs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hesper::Error;
+use hesper::backend::reference::Reference;
+use hesper::curvature::{Curvature, CurvatureOperator, Inputs, Objective, Storage};
+use hesper::data::{NetworkOptions, load_network};
+use hesper::krylov::{Slot, VectorSpace};
+use hesper::model::{Activation, Loss, Network, Targets};
+use serde_json::Value;
+
+use crate::write::file;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx")
+}
+
+fn load(path: &Path) -> Result<Network, Error> {
+    load_network(path, &NetworkOptions::default()).map(|model| model.network)
+}
+
+/// The mean of (network(x) − y)² for PyTorch's y.
+fn distance(network: &Network, name: &str) -> f64 {
+    let outputs: Value = serde_json::from_slice(&fs::read(fixtures().join("outputs.json")).unwrap()).unwrap();
+    let numbers = |part: &str| -> Vec<f64> {
+        let rows = outputs[name][part].as_array().unwrap().iter();
+        rows.flat_map(|row| row.as_array().unwrap()).map(|number| number.as_f64().unwrap()).collect()
+    };
+    let inputs = Inputs::new(Storage::F64(numbers("x")), network.inputs(), 1.0).unwrap();
+    let objective = Objective::new(network.clone(), Loss::Mse, 0.0, inputs, Targets::Values(numbers("y"))).unwrap();
+    let operator = Reference::new(&objective, Curvature::Hessian).unwrap();
+    let (mut gradient, mut s) = (operator.space().block(1).unwrap(), operator.space().scalars(1, 1).unwrap());
+    operator.loss_and_gradient(&mut gradient, &mut s, Slot(0)).unwrap();
+    operator.space().read(&s).unwrap()[0]
+}
+
+#[test]
+fn both_exporters_files_are_the_network_that_was_exported() {
+    use Activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    for (name, activations, exports) in [
+        ("relu", vec![Relu], &["script_13", "dynamo_20"][..]),
+        (
+            "activations",
+            vec![LeakyRelu, Elu, Gelu, GeluTanh, Silu, Tanh, Sigmoid, Softplus],
+            &["script_13", "script_17", "dynamo_18", "dynamo_20"],
+        ),
+    ] {
+        let options = NetworkOptions { activations, output_activation: None };
+        let expected = load_network(&fixtures().join(format!("{name}.safetensors")), &options).unwrap().network;
+        for export in exports {
+            let network = load(&fixtures().join(format!("{name}_{export}.onnx"))).unwrap();
+            assert_eq!(network, expected, "{name}_{export}");
+            let distance = distance(&network, name);
+            assert!(distance < 1e-28, "{name}_{export}: {distance:e}");
+        }
+    }
+}
+
+/// Bytes of a fixture with `from` replaced by `to`, of the same length.
+fn patched(name: &str, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = fs::read(fixtures().join(name)).unwrap();
+    let places: Vec<_> = (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
+    assert!(!places.is_empty(), "{name}: no {from}");
+    places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to.as_bytes()));
+    bytes
+}
+
+/// What is found in the graph but has no place in a network yet is refused by name.
+#[test]
+fn normalizations_and_residual_connections_are_named() {
+    for (name, expected) in
+        [("gelu_norm_script_17", "LayerNormalization '/1/LayerNormalization'"), ("residual_dynamo_20", "Add 'node_add'")]
+    {
+        let error = load(&fixtures().join(format!("{name}.onnx"))).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("not supported yet"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, from, to, words) in [
+        ("relu_script_13.onnx", "Relu", "Sinh", &["Sinh", "output", "not supported", "LayerNormalization"][..]),
+        ("relu_script_13.onnx", "Gemm", "Conv", &["Conv", "supported are Gemm"]),
+        ("relu_script_13.onnx", "Relu", "Sqrt", &["Gemm", "no activation known here", "gelu-tanh"]),
+        ("relu_dynamo_20.onnx", "relu_dynamo_20.onnx.data", "../../../../../../passwd", &["0.weight", "outside the model's folder"]),
+        ("relu_dynamo_20.onnx", "relu_dynamo_20.onnx.data", "relu_dynamo_20.onnx.gone", &["0.weight", "relu_dynamo_20.onnx.gone"]),
+    ] {
+        let path = file(folder.path(), "net.onnx", &patched(name, from, to));
+        match load(&path) {
+            Ok(_) => panic!("{name}: {from} as {to} is read"),
+            Err(error) => {
+                let error = error.to_string();
+                let told = error.contains("net.onnx: ") && words.iter().all(|word| error.contains(word)) && !error.contains('\n');
+                assert!(told, "{to}: {error}");
+            }
+        }
+    }
+    let given = NetworkOptions { activations: vec![Activation::Relu], output_activation: None };
+    let error = load_network(&fixtures().join("relu_script_13.onnx"), &given).unwrap_err().to_string();
+    assert!(error.contains("leave out --activation"), "{error}");
+}
+
+/// Cut anywhere, or with any byte changed: a network or one line, never a panic.
+#[test]
+fn damaged_files_are_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(fixtures().join("relu_dynamo_20.onnx.data"), folder.path().join("relu_dynamo_20.onnx.data")).unwrap();
+    for name in ["relu_dynamo_20.onnx", "gelu_norm_script_13.onnx", "residual_script_13.onnx"] {
+        let good = fs::read(fixtures().join(name)).unwrap();
+        let cut = (0..good.len()).step_by(3).map(|length| good[..length].to_vec());
+        let changed = (0..good.len()).map(|at| {
+            let mut bytes = good.clone();
+            bytes[at] ^= [0xff, 0x01, 0x80][at % 3];
+            bytes
+        });
+        for bytes in cut.chain(changed) {
+            if let Err(error) = load(&file(folder.path(), "net.onnx", &bytes)) {
+                let error = error.to_string();
+                assert!(error.contains("net.onnx") && !error.contains('\n'), "{error:?}");
+            }
+        }
+    }
+}
