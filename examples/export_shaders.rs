@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use hesper::backend::gpu::{Kernel, Variant};
+use hesper::backend::gpu::{Kernel, RowNorm, Variant};
 use naga::ShaderStage;
 use naga::back::{pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -32,7 +32,10 @@ fn main() -> Result<()> {
 fn name(variant: Variant) -> String {
     let mut parts = vec![variant.kernel.entry_point().to_owned()];
     match variant.kernel {
-        Kernel::Forward(activation, _) => parts.push(activation.name().to_owned()),
+        Kernel::Forward(activation, _) | Kernel::Activate(activation) => parts.push(activation.name().to_owned()),
+        Kernel::NormForward(norm) | Kernel::NormBackward(norm) | Kernel::NormForwardOver(norm) | Kernel::NormBackwardOver(norm) => {
+            parts.push(if norm == RowNorm::Layer { "layer" } else { "rms" }.to_owned());
+        }
         Kernel::Loss(formula) | Kernel::LossOver(formula) | Kernel::OutputGradient(formula) => parts.push(formula.name().to_owned()),
         _ => {}
     }

@@ -7,6 +7,7 @@
 mod common;
 
 use common::conformance::space_conformance;
+use common::forms::{Form, Standardizing};
 use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient, normal, product, relative_error};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
@@ -196,8 +197,9 @@ fn the_number_of_threads_does_not_change_a_bit() {
 /// A linearization that is made again for each micro-batch, the last one smaller than the others, gives the same product and gradient.
 #[test]
 fn cpu_agrees_with_the_reference_in_every_mode() {
-    for activation in [Activation::Relu, Activation::Gelu] {
-        let case = Case { widths: vec![9, 40, 30, 4], activation, samples: 700, seed: 600, weight_decay: 0.1, ..Case::default() };
+    let forms = [Form::Chain, Form::PreNorm(Standardizing::Layer), Form::Residual];
+    for (activation, form) in [Activation::Relu, Activation::Gelu].into_iter().flat_map(|activation| forms.map(|form| (activation, form))) {
+        let case = Case { widths: vec![9, 40, 30, 4], form, activation, samples: 700, seed: 600, weight_decay: 0.1, ..Case::default() };
         let objective = case.objective();
         for mode in [Mode::Recomputed, Mode::Streamed] {
             for micro_batch in [16, 300, 10_000] {
@@ -261,9 +263,10 @@ fn zeros_of_the_inputs_are_left_out_of_the_products() {
 /// No product takes more bytes than were planned.
 #[test]
 fn cpu_takes_no_more_than_planned() {
-    let case = Case { widths: vec![30, 64, 48, 10], activation: Activation::Tanh, samples: 900, seed: 602, ..Case::default() };
-    let objective = case.objective();
-    for mode in Mode::ALL {
+    let forms = [Form::Chain, Form::PreNorm(Standardizing::Layer), Form::Normalized(Standardizing::Batch), Form::Residual];
+    for (mode, form) in Mode::ALL.into_iter().flat_map(|mode| forms.map(|form| (mode, form))) {
+        let case = Case { widths: vec![30, 64, 64, 10], form, activation: Activation::Tanh, samples: 900, seed: 602, ..Case::default() };
+        let objective = case.objective();
         let demand = Demand { workload: Workload { columns: 8, vectors: 3 }, budget: None, mode: Some(mode) };
         let plan = Cpu::<f32>::plan(&objective, Curvature::Hessian, &demand).unwrap();
         let operator = Cpu::<f32>::with_schedule(&objective, Curvature::Hessian, plan.schedule).unwrap();

@@ -10,9 +10,10 @@ mod common;
 use std::rc::Rc;
 
 use common::conformance::space_conformance;
+use common::forms::{Form, Standardizing};
 use common::{
-    Case, OPERATORS, assert_same_curvature, assert_same_operator, assert_same_view, cases, loss_and_gradient, loss_cases, operators, product,
-    relative_error,
+    Case, OPERATORS, assert_same_curvature, assert_same_operator, assert_same_view, cases, loss_and_gradient, loss_cases, operators,
+    product, relative_error,
 };
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
@@ -95,7 +96,9 @@ fn operators_agree_with_the_reference_in_pieces() {
     for (turn, curvature) in OPERATORS.into_iter().enumerate() {
         for mode in [Mode::Cached, [Mode::Recomputed, Mode::Streamed][turn % 2]] {
             let schedule = Schedule { mode, micro_batch: 128 };
-            assert_same_operator(&wide(), curvature, &Gpu::with_schedule(&wide().objective(), curvature, &device, schedule).unwrap());
+            for case in [wide(), Case { form: Form::PreNorm(Standardizing::Layer), ..wide() }] {
+                assert_same_operator(&case, curvature, &Gpu::with_schedule(&case.objective(), curvature, &device, schedule).unwrap());
+            }
         }
     }
 }
@@ -141,7 +144,10 @@ fn wide() -> Case {
 /// However arrays, sums and grids are cut up: the same result.
 #[test]
 fn low_limits_change_nothing_but_the_order_of_sums() {
-    for case in [wide(), Case { activation: Activation::Relu, bias: false, seed: 511, ..wide() }] {
+    let formed =
+        [Form::PreNorm(Standardizing::Layer), Form::Normalized(Standardizing::Batch), Form::Residual].map(|form| Case { form, ..wide() });
+    let dense = [wide(), Case { activation: Activation::Relu, bias: false, seed: 511, ..wide() }];
+    for case in dense.into_iter().chain(formed) {
         let (objective, directions) = (case.objective(), case.directions(3));
         let of = |ceilings| Some(everything(&objective, &directions, &device_within(ceilings)?, Schedule::cached(case.samples)));
         let Some(expected) = of(Ceilings::default()) else { return };
@@ -164,7 +170,7 @@ fn what_cannot_be_cut_is_refused() {
 #[test]
 fn modes_change_nothing_but_the_order_of_sums() {
     for device in devices() {
-        for case in [wide(), Case { samples: 7, ..wide() }] {
+        for case in [wide(), Case { samples: 7, ..wide() }, Case { form: Form::PreNorm(Standardizing::Rms), ..wide() }] {
             let (objective, directions) = (case.objective(), case.directions(3));
             let expected = everything(&objective, &directions, &device, Schedule::cached(case.samples));
             for mode in [Mode::Recomputed, Mode::Streamed] {
@@ -193,12 +199,14 @@ fn a_missing_sample_is_noticed() {
 /// What a job allocates is what its plan says, in every mode.
 #[test]
 fn plans_are_what_jobs_take() {
-    let case = Case { samples: 1000, ..wide() };
-    let objective = case.objective();
-    for (mode, device) in Mode::ALL.into_iter().flat_map(|mode| devices().into_iter().map(move |device| (mode, device))) {
+    let forms = [Form::Chain, Form::PreNorm(Standardizing::Layer), Form::Normalized(Standardizing::Batch)];
+    let modes = Mode::ALL.into_iter().flat_map(|mode| forms.map(|form| (mode, form)));
+    for ((mode, form), device) in modes.flat_map(|mode| devices().into_iter().map(move |device| (mode, device))) {
+        let case = Case { samples: 1000, form, ..wide() };
+        let objective = case.objective();
         let demand = Demand {
             workload: Workload { columns: 3, vectors: 2 },
-            budget: Some(if mode == Mode::Cached { 1 << 30 } else { 3 << 20 }),
+            budget: Some(if mode == Mode::Cached { 1 << 30 } else { 4 << 20 }),
             mode: Some(mode),
         };
         let plan = Gpu::plan(&objective, Curvature::Hessian, &device, &demand).unwrap();

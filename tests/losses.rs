@@ -11,7 +11,7 @@ use common::{assert_close, loss_and_gradient, product};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Inputs, Objective, Storage};
-use hesper::model::{Activation, Criterion, Decay, IGNORE_INDEX, Layer, Network, Reduction, Targets, Terms, WeightDecay};
+use hesper::model::{Activation, Criterion, Decay, Dense, IGNORE_INDEX, Network, Reduction, Targets, Terms, WeightDecay};
 use serde_json::Value;
 
 /// Sums of a few dozen products in double precision, by two programs.
@@ -49,14 +49,11 @@ fn objective(file: &Value, case: &Value) -> Objective {
     let mut theta = numbers(&file["theta"]).into_iter();
     let mut take = |count: usize| theta.by_ref().take(count).collect::<Vec<f64>>();
     let output = if case["rates"].as_bool().unwrap() { Activation::Softplus } else { Activation::Identity };
-    let layers = widths.windows(2).zip([Activation::Tanh, output]).map(|(pair, activation)| Layer {
-        inputs: pair[0],
-        outputs: pair[1],
-        weight: take(pair[0] * pair[1]),
-        bias: Some(take(pair[1])),
-        activation,
+    let layers = widths.windows(2).zip([Activation::Tanh, output]).map(|(pair, activation)| {
+        let (weight, bias) = (take(pair[0] * pair[1]), Some(take(pair[1])));
+        (Dense { inputs: pair[0], outputs: pair[1], weight, bias }, activation)
     });
-    let network = Network::new(layers.collect()).unwrap();
+    let network = Network::chain(widths[0], layers).unwrap();
     let inputs = Inputs::new(Storage::F64(numbers(&file["x"])), widths[0], 1.0).unwrap();
     let name = case["targets"].as_str().unwrap();
     let y = &file["targets"][name];

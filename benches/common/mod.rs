@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use hesper::backend::gpu::{Device, Software};
 use hesper::curvature::{Inputs, Objective, Storage};
-use hesper::model::{Activation, Layer, Loss, Network, Targets};
+use hesper::model::{Activation, Dense, Loss, Network, Targets};
 use hesper::rng::{self, Distribution};
 
 /// A network and the number of samples.
@@ -34,15 +34,15 @@ pub(crate) fn objective(shape: &Shape) -> hesper::Result<Objective> {
     let last = shape.widths.len() - 2;
     let layers = shape.widths.windows(2).enumerate().map(|(l, widths)| {
         let scale = (2.0 / widths[0] as f64).sqrt();
-        Layer {
+        let dense = Dense {
             inputs: widths[0],
             outputs: widths[1],
             weight: normal(widths[0] * widths[1], 0).iter().map(|w| scale * w).collect(),
             bias: Some(vec![0.0; widths[1]]),
-            activation: if l == last { Activation::Identity } else { shape.activation },
-        }
+        };
+        (dense, if l == last { Activation::Identity } else { shape.activation })
     });
-    let network = Network::new(layers.collect())?;
+    let network = Network::chain(shape.widths[0], layers)?;
     let classes = (0..shape.samples).map(|sample| u32::from(sample % network.outputs() == 0)).collect();
     let inputs = Inputs::new(Storage::F64(normal(shape.samples * shape.widths[0], 1)), shape.widths[0], 1.0)?;
     Objective::new(network, Loss::CrossEntropy, 0.0, inputs, Targets::Classes(classes))

@@ -128,6 +128,35 @@ fn jet(a: f32) -> Jet {
             let s = sigmoid_jet(a);
             return Jet(max(a, 0.0) + log_1p(exp(-abs(a))), s.value, s.first);
         }
+        case 10u: { // mish: a·t, t = tanh(softplus(a)) = n / (n + 2) with n = eᵃ(eᵃ + 2), written in e^-|a| so that nothing overflows
+            let w = exp(-abs(a));
+            let w2 = w * w;
+            // Numerator and denominator times w² where a > 0.
+            let n = select(w2 + 2.0 * w, 1.0 + 2.0 * w, a > 0.0);
+            let d = n + select(2.0, 2.0 * w2, a > 0.0);
+            let t = n / d;
+            // t' = 4 eᵃ(eᵃ + 1)/(n + 2)², t'' = t' ((2 eᵃ + 1)/(eᵃ + 1) − 4 eᵃ(eᵃ + 1)/(n + 2))
+            let t1 = 4.0 * (1.0 + w) * select(w, w2, a > 0.0) / (d * d);
+            let ratio = select(2.0 * w + 1.0, 2.0 + w, a > 0.0) / (1.0 + w);
+            let t2 = t1 * (ratio - 4.0 * select(w * (1.0 + w), 1.0 + w, a > 0.0) / d);
+            return Jet(a * t, t + a * t1, 2.0 * t1 + a * t2);
+        }
+        case 11u: { // hardswish: kinks at −3 and 3
+            if a >= 3.0 {
+                return Jet(a, 1.0, 0.0);
+            }
+            if a <= -3.0 {
+                return Jet(0.0, 0.0, 0.0);
+            }
+            return Jet(a * (a + 3.0) / 6.0, a / 3.0 + 0.5, 0.33333334);
+        }
+        case 12u: { // selu: λ, and λα times elu
+            if a > 0.0 {
+                return Jet(1.050701 * a, 1.050701, 0.0);
+            }
+            let e = 1.7580993 * exp(a);
+            return Jet(1.7580993 * exp_m1(a), e, e);
+        }
         default: { // identity
             return Jet(a, 1.0, 0.0);
         }

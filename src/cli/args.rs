@@ -22,6 +22,9 @@ pub(super) struct ProblemArgs {
     /// Network: .safetensors with PyTorch's names (0.weight, 0.bias, 2.weight, ...), or .onnx
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
+    /// What the tensors of --model make up, layer by layer: a .toml file, see docs/networks.md [default: what the model file says]
+    #[arg(long, value_name = "FILE", requires = "model", conflicts_with_all = ["activation", "output_activation"])]
+    pub(super) network: Option<PathBuf>,
     /// Data: .npz or .safetensors with x and y, or .csv
     #[arg(long, value_name = "FILE", conflicts_with_all = ["x", "y"])]
     pub(super) data: Option<PathBuf>,
@@ -47,7 +50,7 @@ pub(super) struct ProblemArgs {
     #[arg(long, value_name = "GLOBS", value_delimiter = ',')]
     pub(super) params: Vec<String>,
     /// Of all hidden layers, or a comma list with one a layer: relu, leaky-relu, elu, gelu, gelu-tanh, silu, tanh, sigmoid,
-    /// softplus, identity [default: what the model file says]
+    /// softplus, mish, hardswish, selu, identity [default: what the model file says]
     #[arg(long, value_name = "NAME", value_parser = values::activations)]
     pub(super) activation: Option<ActivationList>,
     /// Of the last layer [default: what the model file says, else identity]

@@ -132,7 +132,7 @@ impl OperatorJob for Timing<'_> {
 
     fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> error::Result<Self::Output> {
         let (peak_gflops, peak_gigabytes) = (operator.peak_gflops()?, operator.peak_gigabytes()?);
-        let (mut records, mut warnings) = (Vec::new(), operator.warnings());
+        let (mut records, mut warnings) = (Vec::new(), [operator.warnings(), self.context.subject.notices.clone()].concat());
         for &columns in &self.case.columns {
             let (columns, fewer) = job::bench_columns(operator, self.memory_budget, columns);
             warnings.extend(fewer);

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod density;
+mod describe;
 mod eigs;
 mod exact;
 mod exit;
@@ -67,6 +68,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
+    Describe(describe::DescribeArgs),
     Adapters(adapters::AdaptersArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Describe(args) => describe::run(args),
         Command::Adapters(args) => adapters::run(args),
         Command::Completions(args) => shell::completions::<Cli>(args),
         Command::Man(args) => shell::man::<Cli>(args),

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, bail};
 use super::args::{AdamArgs, DeviceArgs, Operator, ProblemArgs, Target};
 use crate::backend::{BackendKind, BackendOptions};
 use crate::curvature::{Curvature, Objective, View};
-use crate::data::{self, DataOptions, NetworkOptions};
+use crate::data::{self, DataOptions, Model, NetworkOptions};
 use crate::job::{Preconditioner, Subject};
 use crate::numeric::Precision;
 
@@ -16,21 +16,21 @@ pub(super) struct Problem {
     pub(super) curvature: Curvature,
     pub(super) preconditioner: Option<Preconditioner>,
     pub(super) source: String,
+    /// What the user should know of how the network was read.
+    pub(super) notices: Vec<String>,
 }
 
 impl Problem {
     /// Reads the files that `args` name, or takes the embedded digits.
     pub(super) fn load(args: &ProblemArgs) -> Result<Self> {
-        let has_data = args.data.is_some() || args.x.is_some();
-        let model = match &args.model {
-            Some(path) if has_data => data::load_network(path, &args.network_options())?,
-            Some(path) => bail!("{}: a model without data: give --data FILE, or --x FILE and --y FILE", path.display()),
-            None if has_data => bail!("data without a model: give --model FILE (a .safetensors file with PyTorch's names)"),
-            None if args.activation.is_some() || args.output_activation.is_some() => {
-                bail!("--activation and --output-activation describe a network of your own: give --model FILE as well")
-            }
-            None => data::digits_network()?,
-        };
+        if let (Some(path), false) = (&args.model, args.has_data()) {
+            bail!("{}: a model without data: give --data FILE, or --x FILE and --y FILE", path.display());
+        }
+        Self::with_model(args, args.load_model()?)
+    }
+
+    /// Reads the data that `args` name for `model`.
+    pub(super) fn with_model(args: &ProblemArgs, model: Model) -> Result<Self> {
         let dataset = data::load_dataset(&args.data_options(), &model.network)?;
         let mut source = dataset.source().to_owned();
         let criterion = args.loss.criterion(dataset.choose_loss(args.loss.kind, &model.hints, &model.network)?)?;
@@ -45,12 +45,13 @@ impl Problem {
             objective = objective.in_view(view);
         }
         let preconditioner = precondition(args, &mut objective)?;
-        Ok(Self { objective, curvature: args.curvature(), preconditioner, source })
+        Ok(Self { objective, curvature: args.curvature(), preconditioner, source, notices: model.notices })
     }
 
     /// What reports say about it.
     pub(super) fn subject(&self) -> Subject {
-        Subject::new(&self.objective, self.curvature, self.source.as_str()).preconditioned(self.preconditioner.clone())
+        let subject = Subject::new(&self.objective, self.curvature, self.source.as_str()).preconditioned(self.preconditioner.clone());
+        Subject { notices: self.notices.clone(), ..subject }
     }
 }
 
@@ -79,10 +80,27 @@ fn precondition(args: &ProblemArgs, objective: &mut Objective) -> Result<Option<
 }
 
 impl ProblemArgs {
+    pub(super) fn has_data(&self) -> bool {
+        self.data.is_some() || self.x.is_some()
+    }
+
+    /// The network alone.
+    pub(super) fn load_model(&self) -> Result<Model> {
+        Ok(match &self.model {
+            Some(path) => data::load_network(path, &self.network_options())?,
+            None if self.has_data() => bail!("data without a model: give --model FILE (a .safetensors file with PyTorch's names)"),
+            None if self.activation.is_some() || self.output_activation.is_some() => {
+                bail!("--activation and --output-activation describe a network of your own: give --model FILE as well")
+            }
+            None => data::digits_network()?,
+        })
+    }
+
     fn network_options(&self) -> NetworkOptions {
         NetworkOptions {
             activations: self.activation.as_ref().map_or_else(Vec::new, |list| list.0.clone()),
             output_activation: self.output_activation,
+            description: self.network.clone(),
         }
     }
 

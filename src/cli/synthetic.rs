@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::problem::Problem;
 use crate::curvature::{Curvature, Inputs, Objective, Storage};
-use crate::model::{Activation, Criterion, Layer, Loss, Network, Targets, WeightDecay};
+use crate::model::{Activation, Criterion, Dense, Loss, Network, Targets, WeightDecay};
 use crate::rng::{self, Distribution};
 
 /// What to make.
@@ -27,7 +27,13 @@ const SEED: u64 = 0x6865_7370_6572;
 impl Synthetic {
     /// It, as the commands take one.
     pub(super) fn problem(&self) -> Result<Problem> {
-        Ok(Problem { objective: self.objective()?, curvature: self.curvature, preconditioner: None, source: "synthetic".into() })
+        Ok(Problem {
+            objective: self.objective()?,
+            curvature: self.curvature,
+            preconditioner: None,
+            source: "synthetic".into(),
+            notices: Vec::new(),
+        })
     }
 
     /// Weights of variance 1/in and standard normal inputs, so that activations are neither all saturated nor all zero.
@@ -53,9 +59,9 @@ impl Synthetic {
                 _ => self.activations[at],
             };
             let weight = normal(inputs * outputs, to_f64(inputs).sqrt().recip());
-            layers.push(Layer { inputs, outputs, weight, bias: Some(normal(outputs, 0.1)), activation });
+            layers.push((Dense { inputs, outputs, weight, bias: Some(normal(outputs, 0.1)) }, activation));
         }
-        let network = Network::new(layers)?;
+        let network = Network::chain(self.widths[0], layers)?;
         let (width, outputs) = (network.inputs(), network.outputs());
         let inputs = Inputs::new(Storage::F64(normal(self.samples * width, 1.0)), width, 1.0)?;
         let targets = match self.criterion.loss() {

@@ -87,14 +87,14 @@ fn softmax(outputs: &[f64]) -> Vec<f64> {
 mod tests {
     use super::super::{Inputs, Storage};
     use super::*;
-    use crate::model::{Activation, Layer, Loss, Network, Targets};
+    use crate::model::{Activation, Dense, Loss, Network, Targets};
 
     /// One sample of three outputs.
     fn objective(loss: Loss) -> Objective {
-        let layer = Layer { inputs: 1, outputs: 3, weight: vec![1.0; 3], bias: None, activation: Activation::Identity };
+        let layer = Dense { inputs: 1, outputs: 3, weight: vec![1.0; 3], bias: None };
         let targets = if loss == Loss::CrossEntropy { Targets::Classes(vec![1]) } else { Targets::Values(vec![0.0, 1.0, 1.0]) };
         let inputs = Inputs::new(Storage::F64(vec![1.0]), 1, 1.0).unwrap();
-        Objective::new(Network::new(vec![layer]).unwrap(), loss, 0.0, inputs, targets).unwrap()
+        Objective::new(Network::chain(1, [(layer, Activation::Identity)]).unwrap(), loss, 0.0, inputs, targets).unwrap()
     }
 
     /// The mean of q qᵀ over many draws is the loss's Hessian: diag(p) − p pᵀ, diag(p(1 − p))/C, (2/C)·I, diag(eᵒ)/C.

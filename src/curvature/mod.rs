@@ -252,8 +252,7 @@ impl Objective {
     /// The work of one product with the Hessian by the field's convention, 12·N·Σ in·out floating-point operations.
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
     pub fn nominal_flop(&self) -> f64 {
-        let weights: usize = self.network.layers().iter().map(|layer| layer.inputs * layer.outputs).sum();
-        12.0 * self.samples() as f64 * weights as f64
+        12.0 * self.samples() as f64 * self.network.dense_weights() as f64
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::{Activation, Loss};
 ///
 /// A safetensors file holds tensors but no activation or loss. Where its metadata has the keys `activation`, `output_activation` or
 /// `loss`, those are taken for hints. They are free text that any program may have written for its own ends: what is not understood is
-/// no error, it is no hint.
+/// no error, it is no hint. The key `network` is another matter: it says what the tensors make up, and must be right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelHints {
@@ -16,6 +16,8 @@ pub struct ModelHints {
     pub output_activation: Option<Activation>,
     /// The loss that the network was trained with.
     pub loss: Option<Loss>,
+    /// What describes the network layer by layer, as a file would.
+    pub network: Option<String>,
 }
 
 impl ModelHints {
@@ -27,6 +29,7 @@ impl ModelHints {
                 "activation" => hints.activations = value.split(',').map(activation).collect::<Option<_>>().unwrap_or_default(),
                 "output_activation" => hints.output_activation = activation(&value),
                 "loss" => hints.loss = loss(&value),
+                "network" => hints.network = Some(value),
                 _ => {}
             }
         }

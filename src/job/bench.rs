@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::context::JobContext;
 use super::memory::{self, vector_bytes};
 use super::progress::Stage;
-use super::record::ModelRecord;
+use super::record::{LayerRecord, ModelRecord};
 use crate::backend::{OperatorJob, SpotCheck};
 use crate::curvature::{Curvature, CurvatureOperator, KernelTime, Workload};
 use crate::error::{Error, Result};
@@ -165,8 +165,8 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
     Ok(BenchRecord {
         backend: info.kind,
         adapter: info.adapter,
-        shape: shape(&subject.model),
-        activation: activation(&subject.model),
+        shape: subject.model.shape.clone(),
+        activation: subject.model.activation.clone(),
         samples: subject.data.samples,
         columns,
         precision: info.precision,
@@ -197,10 +197,11 @@ fn as_f64(count: usize) -> f64 {
 /// Nominal and executed flop of one product: forward, backward and for the weights, each twice with the network's own curvature, and
 /// without it twice on the way forward only.
 fn work(model: &ModelRecord, curvature: Curvature, samples: usize) -> [f64; 2] {
-    let size = |layer: &super::record::LayerRecord| as_f64(layer.r#in) * as_f64(layer.out);
+    let size = |layer: &&LayerRecord| as_f64(layer.r#in) * as_f64(layer.out);
     let products = if curvature.has_network_curvature() { 6.0 } else { 4.0 };
-    let first = model.layers.first().map_or(0.0, size);
-    let all: f64 = model.layers.iter().map(size).sum();
+    let dense = || model.layers.iter().filter(|layer| layer.kind == "dense");
+    let first: f64 = dense().filter(|layer| layer.sources == [0]).map(|layer| size(&layer)).sum();
+    let all: f64 = dense().map(|layer| size(&layer)).sum();
     [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * (2.0 * first + products * (all - first))]
 }
 
@@ -208,33 +209,23 @@ fn work(model: &ModelRecord, curvature: Curvature, samples: usize) -> [f64; 2] {
 /// belongs to θ once for all columns.
 fn streamed(model: &ModelRecord, samples: usize, columns: usize) -> f64 {
     let shared = as_f64(columns).recip();
-    let layer = |(index, layer): (usize, &super::record::LayerRecord)| {
+    let layer = |layer: &LayerRecord| {
         let (inputs, outputs) = (as_f64(layer.r#in) * as_f64(samples), as_f64(layer.out) * as_f64(samples));
         let weight = as_f64(layer.r#in) * as_f64(layer.out);
+        if layer.kind != "dense" {
+            // z, δ and φ' at θ; Rz read and written, Rδ on both sides.
+            return 3.0 * shared * outputs + 4.0 * outputs;
+        }
         // V, z, φ' and g ⊙ φ'' for Rz' and Rs; Rδ and z for HV.
         let all = (weight + shared * inputs + 2.0 * shared * outputs + 2.0 * outputs) + (outputs + shared * inputs + weight);
-        if index == 0 {
+        if layer.sources == [0] {
             return all;
         }
         // W and Rz besides; δ and Rz besides; W, V, δ, Rδ, φ' and Rs for Rδ of the layer below.
         let (forward, sums) = (shared * weight + inputs, shared * outputs + inputs);
         all + forward + sums + (shared + 1.0) * (weight + outputs) + (shared + 2.0) * inputs
     };
-    model.layers.iter().enumerate().map(layer).sum()
-}
-
-fn shape(model: &ModelRecord) -> String {
-    let widths = model.layers.first().map(|layer| layer.r#in).into_iter().chain(model.layers.iter().map(|layer| layer.out));
-    widths.map(|width| width.to_string()).collect::<Vec<_>>().join("-")
-}
-
-fn activation(model: &ModelRecord) -> String {
-    let hidden = &model.layers[..model.layers.len().saturating_sub(1)];
-    let mut names: Vec<&str> = hidden.iter().map(|layer| layer.activation.as_str()).collect();
-    if names.windows(2).all(|pair| pair[0] == pair[1]) {
-        names.truncate(1);
-    }
-    names.join(",")
+    model.layers.iter().map(layer).sum()
 }
 
 /// How many of `columns` columns the device and the memory budget hold at once, and a line that says so where these are fewer.
@@ -277,13 +268,21 @@ mod tests {
     use crate::krylov::test_support::MatrixOperator;
 
     #[test]
-    fn work_shape_and_counts_are_those_of_the_model() {
-        let layer =
-            |r#in, out, activation: &str| super::super::record::LayerRecord { r#in, out, activation: activation.into(), bias: true };
-        let model = ModelRecord { layers: vec![layer(4, 3, "tanh"), layer(3, 5, "relu"), layer(5, 2, "identity")], parameters: 0 };
+    fn work_is_that_of_the_model() {
+        let layer = |at, r#in, out, activation: &str| LayerRecord {
+            r#in,
+            out,
+            activation: activation.into(),
+            bias: true,
+            kind: "dense",
+            sources: vec![at],
+        };
+        let model = ModelRecord {
+            layers: vec![layer(0, 4, 3, "tanh"), layer(1, 3, 5, "relu"), layer(2, 5, 2, "identity")],
+            ..ModelRecord::default()
+        };
         assert_eq!(work(&model, Curvature::Hessian, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 6.0 * 25.0)]);
         assert_eq!(work(&model, Curvature::Ggn, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 4.0 * 25.0)]);
-        assert_eq!((shape(&model), activation(&model)), ("4-3-5-2".into(), "tanh,relu".into()));
     }
 
     #[test]
@@ -309,11 +308,11 @@ mod tests {
     /// A layer of 2 x 3 with one sample reads W (nothing to multiply it with), V, x, φ', φ'' and Rδ, and writes Rz, Rs and HV.
     #[test]
     fn operands_are_counted_once() {
-        let layer = |r#in, out| super::super::record::LayerRecord { r#in, out, activation: "tanh".into(), bias: false };
-        let of = |layers, columns| streamed(&ModelRecord { layers, parameters: 0 }, 1, columns);
+        let layer = |at, r#in, out| LayerRecord { r#in, out, activation: "tanh".into(), bias: false, kind: "dense", sources: vec![at] };
+        let of = |layers, columns| streamed(&ModelRecord { layers, ..ModelRecord::default() }, 1, columns);
         let first = (6 + 2 + 6 + 6) + (6 + 3 + 2);
-        assert_eq!(of(vec![layer(2, 3)], 1), f64::from(first));
+        assert_eq!(of(vec![layer(0, 2, 3)], 1), f64::from(first));
         let second = (2 * 12 + 2 * 3 + 2 * 4 + 2 * 4) + (12 + 2 * 4 + 2 * 3) + (2 * 12 + 2 * 4 + 3 * 3);
-        assert_eq!(of(vec![layer(2, 3), layer(3, 4)], 1), f64::from(first + second));
+        assert_eq!(of(vec![layer(0, 2, 3), layer(1, 3, 4)], 1), f64::from(first + second));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::progress::Progress;
-use super::record::{DataRecord, LayerRecord, ModelRecord, Preconditioner, ViewRecord};
+use super::record::{DataRecord, ModelRecord, Preconditioner, ViewRecord};
 use crate::curvature::{Curvature, Objective};
 use crate::model::{Criterion, Tensor, WeightDecay};
 
@@ -26,32 +26,29 @@ pub struct Subject {
     pub tensors: Vec<Tensor>,
     /// What reports say of the coordinates.
     pub view: Option<ViewRecord>,
+    /// What a user should know of how the network was read: part of every report's warnings.
+    pub notices: Vec<String>,
 }
 
 impl Subject {
     /// The record of `objective`, whose data came from `source` (a file's name, or `embedded digits`).
     pub fn new(objective: &Objective, curvature: Curvature, source: impl Into<String>) -> Self {
-        let layer = |layer: &crate::model::Layer| LayerRecord {
-            r#in: layer.inputs,
-            out: layer.outputs,
-            activation: layer.activation.to_string(),
-            bias: layer.bias.is_some(),
-        };
-        let view = objective.view();
-        let tensors = view.tensors(&objective.network().tensors());
+        let (network, view) = (objective.network(), objective.view());
+        let tensors = view.tensors(&network.tensors());
         Self {
-            model: ModelRecord { layers: objective.network().layers().iter().map(layer).collect(), parameters: objective.dim() },
+            model: ModelRecord::new(network),
             data: DataRecord { samples: objective.samples(), source: source.into() },
             criterion: objective.criterion().clone(),
             weight_decay: objective.weight_decay(),
             curvature,
-            parameters: view.coordinates(&objective.network().parameters()),
+            parameters: view.coordinates(&network.parameters()),
             view: (!view.is_whole(objective.dim())).then(|| ViewRecord {
                 tensors: tensors.iter().map(|tensor| tensor.name.clone()).collect(),
                 parameters: view.dim(),
                 preconditioner: None,
             }),
             tensors,
+            notices: Vec::new(),
         }
     }
 

@@ -62,7 +62,7 @@ pub fn density<A: CurvatureOperator>(
         floor: measure.floor(),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),
-        warnings: [operator.warnings(), plan.warnings].concat(),
+        warnings: [operator.warnings(), context.subject.notices.clone(), plan.warnings].concat(),
     })
 }
 

@@ -152,7 +152,7 @@ pub fn eigs<A: CurvatureOperator>(
 ) -> Result<EigsReport> {
     let meter = Meter::start(operator, context);
     let (plan, planned) = plan(operator, options)?;
-    let mut warnings = [operator.warnings(), planned].concat();
+    let mut warnings = [operator.warnings(), context.subject.notices.clone(), planned].concat();
     let starts = warm_starts(operator, start, plan.width, plan.seed)?;
     let header = Header::new("hesper.eigs/1", operator, context)?;
     let observe = |_products, converged, wanted| context.progress.update(Stage::Eigenpairs, converged as u64, wanted as u64);

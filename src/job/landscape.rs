@@ -311,19 +311,15 @@ mod tests {
     use super::*;
     use crate::backend::reference::Reference;
     use crate::curvature::{Curvature, Inputs, Storage};
-    use crate::model::{Activation, Layer, Loss, Network, Targets};
+    use crate::model::{Activation, Dense, Loss, Network, Targets};
 
     /// A tanh network whose derivatives are all of order one.
     fn objective() -> Objective {
         let wave = |count: usize, phase: f64| (0_u32..).take(count).map(|i| (f64::from(i) * 0.7 + phase).sin()).collect::<Vec<_>>();
-        let layer = |inputs: usize, outputs: usize, activation| Layer {
-            inputs,
-            outputs,
-            weight: wave(inputs * outputs, 0.3),
-            bias: Some(wave(outputs, 0.1)),
-            activation,
+        let layer = |inputs: usize, outputs: usize, activation| {
+            (Dense { inputs, outputs, weight: wave(inputs * outputs, 0.3), bias: Some(wave(outputs, 0.1)) }, activation)
         };
-        let network = Network::new(vec![layer(3, 4, Activation::Tanh), layer(4, 2, Activation::Identity)]).unwrap();
+        let network = Network::chain(3, [layer(3, 4, Activation::Tanh), layer(4, 2, Activation::Identity)]).unwrap();
         let inputs = Inputs::new(Storage::F64(wave(30, 0.5)), 3, 1.0).unwrap();
         Objective::new(network, Loss::Mse, 0.01, inputs, Targets::Values(wave(20, 0.9))).unwrap()
     }

@@ -14,6 +14,7 @@ mod calibrate;
 mod context;
 mod convergence;
 mod density;
+mod describe;
 mod diagnostics;
 mod eigs;
 mod exact;
@@ -41,6 +42,7 @@ pub use calibrate::{CalibrateJob, CalibrateOptions, CalibrateReport, Coverage, D
 pub use context::{JobContext, Subject};
 pub use convergence::{Convergence, Settling};
 pub use density::{DensityJob, DensityJobOptions, DensityReport, density};
+pub use describe::{DescribeReport, DescribedData, DescribedLoss, TensorRecord};
 pub use diagnostics::{Diagnostics, GradientCurvature, RelativeSharpness};
 pub use eigs::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, EigsProducts, EigsReport, eigs};
 pub use exact::{ExactJob, ExactMatrix, ExactOptions, ExactReport, exact};

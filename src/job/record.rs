@@ -10,15 +10,45 @@ use crate::curvature::{BackendInfo, CurvatureOperator};
 use crate::error::{Error, Result};
 use crate::estimate::Quadrature;
 use crate::krylov::{Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
-use crate::model::{Decay, Loss, Reduction, Terms};
+use crate::model::{Decay, Layer, Loss, Network, Reduction, Terms};
 
 /// `model`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ModelRecord {
-    /// First to last.
+    /// In the order in which they are computed.
     pub layers: Vec<LayerRecord>,
     /// n.
     pub parameters: usize,
+    /// The widths, `64-64-10`, as [`Network::shape`] says it.
+    #[serde(skip)]
+    pub shape: String,
+    /// The hidden layers' activations, as [`Network::activations`] says them.
+    #[serde(skip)]
+    pub activation: String,
+    /// Both in one line for people.
+    #[serde(skip)]
+    pub summary: String,
+}
+
+impl ModelRecord {
+    /// The record of `network`.
+    pub fn new(network: &Network) -> Self {
+        let layer = |(index, layer): (usize, &Layer)| LayerRecord {
+            r#in: network.widths()[layer.sources[0]],
+            out: network.widths()[index + 1],
+            activation: layer.activation.to_string(),
+            bias: layer.op.parameters()[1].is_some(),
+            kind: layer.op.name(),
+            sources: layer.sources.clone(),
+        };
+        Self {
+            layers: network.layers().iter().enumerate().map(layer).collect(),
+            parameters: network.layout().dim(),
+            shape: network.shape(),
+            activation: network.activations(),
+            summary: network.summary(),
+        }
+    }
 }
 
 /// One layer of `model`.
@@ -30,8 +60,12 @@ pub struct LayerRecord {
     pub out: usize,
     /// The activation's name.
     pub activation: String,
-    /// Whether there is a bias.
+    /// Whether there is a bias, or a normalization's shift.
     pub bias: bool,
+    /// `dense`, `layer-norm`, `rms-norm`, `batch-norm`, or `add`: what several values are added by.
+    pub kind: &'static str,
+    /// What it reads: 0 is the network's input, l + 1 what layer l makes, layers counted from 0.
+    pub sources: Vec<usize>,
 }
 
 /// `data`.

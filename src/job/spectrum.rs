@@ -146,7 +146,7 @@ pub fn spectrum<A: CurvatureOperator>(
     if is_laid_out {
         locate(&mut eigenvalues, &deflation, tensors);
     }
-    let mut warnings = [operator.warnings(), plan.warnings.clone()].concat();
+    let mut warnings = [operator.warnings(), context.subject.notices.clone(), plan.warnings.clone()].concat();
     warnings.extend(convergence_warning(&eigenvalues, options));
     let diagnostics = Diagnostics {
         gradient_curvature: gradient_curvature(operator, measure.resolution())?,

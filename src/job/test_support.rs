@@ -44,9 +44,9 @@ impl CurvatureOperator for MatrixOperator {
 }
 
 pub(super) fn context() -> JobContext<'static> {
-    let layer = LayerRecord { r#in: 3, out: 2, activation: "identity".into(), bias: false };
+    let layer = LayerRecord { r#in: 3, out: 2, activation: "identity".into(), bias: false, kind: "dense", sources: vec![0] };
     let subject = Subject {
-        model: ModelRecord { layers: vec![layer], parameters: 6 },
+        model: ModelRecord { layers: vec![layer], parameters: 6, ..ModelRecord::default() },
         data: DataRecord { samples: 10, source: "nowhere".into() },
         criterion: Loss::Mse.into(),
         weight_decay: 0.0.into(),
@@ -54,6 +54,7 @@ pub(super) fn context() -> JobContext<'static> {
         parameters: Vec::new(),
         tensors: vec![Tensor { name: "0.weight".into(), shape: vec![2, 3], range: 0..6, layer: 0 }],
         view: None,
+        notices: Vec::new(),
     };
     JobContext::new(subject, &Silent)
 }

@@ -141,7 +141,7 @@ pub fn trace<A: CurvatureOperator>(
     drop(estimator);
     let diagonal = options.diagonal.map(|method| estimate::diagonal(products, method, options.seed, options.probes)).transpose()?;
     let relative = stopped.half_width.map(|half_width| half_width / stopped.estimate.mean.abs()).filter(|relative| relative.is_finite());
-    let mut warnings = operator.warnings();
+    let mut warnings = [operator.warnings(), context.subject.notices.clone()].concat();
     if !stopped.reached {
         let remedy = if max_probes < options.max_probes { "--memory-budget" } else { "--max-probes" };
         warnings.push(format!(

@@ -31,7 +31,20 @@ pub enum Activation {
     Sigmoid,
     /// φ(a) = log(1 + eᵃ); a itself for a > 20, as PyTorch's `threshold`.
     Softplus,
+    /// φ(a) = a·tanh(log(1 + eᵃ)).
+    Mish,
+    /// φ(a) = a·min(max(a + 3, 0), 6)/6: 0 up to −3, a from 3 on, and a·(a + 3)/6 between, where φ'' = 1/3; at the kinks themselves,
+    /// which belong to neither side, φ' is 0 at −3 and 1 at 3, and φ'' = 0.
+    Hardswish,
+    /// φ(a) = λa for a > 0, λα(eᵃ − 1) elsewhere, λ = 1.0507..., α = 1.6732....
+    Selu,
 }
+
+/// λ of SELU (Klambauer et al. 2017), to the digits that PyTorch has.
+pub(crate) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+
+/// λα of SELU.
+pub(crate) const SELU_SLOPE: f64 = SELU_SCALE * 1.673_263_242_354_377_2;
 
 /// φ(a), φ'(a) and φ''(a) at one point.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +59,7 @@ pub struct Jet {
 
 impl Activation {
     /// All activations, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Relu,
         Self::LeakyRelu,
         Self::Elu,
@@ -56,6 +69,9 @@ impl Activation {
         Self::Tanh,
         Self::Sigmoid,
         Self::Softplus,
+        Self::Mish,
+        Self::Hardswish,
+        Self::Selu,
         Self::Identity,
     ];
 
@@ -72,6 +88,9 @@ impl Activation {
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
             Self::Softplus => "softplus",
+            Self::Mish => "mish",
+            Self::Hardswish => "hardswish",
+            Self::Selu => "selu",
         }
     }
 
@@ -122,6 +141,18 @@ impl Activation {
                 let s = Self::Sigmoid.jet(a);
                 Jet { value: a.max(0.0) + (-a.abs()).exp().ln_1p(), first: s.value, second: s.first }
             }
+            Self::Mish => {
+                let s = Self::Sigmoid.jet(a);
+                let t = Self::Tanh.jet(a.max(0.0) + (-a.abs()).exp().ln_1p());
+                let first = t.first * s.value;
+                let second = t.second * s.value * s.value + t.first * s.first;
+                Jet { value: a * t.value, first: t.value + a * first, second: 2.0 * first + a * second }
+            }
+            Self::Hardswish if a >= 3.0 => Jet { value: a, first: 1.0, second: 0.0 },
+            Self::Hardswish if a <= -3.0 => Jet { value: 0.0, first: 0.0, second: 0.0 },
+            Self::Hardswish => Jet { value: a * (a + 3.0) / 6.0, first: a / 3.0 + 0.5, second: 1.0 / 3.0 },
+            Self::Selu if a > 0.0 => Jet { value: SELU_SCALE * a, first: SELU_SCALE, second: 0.0 },
+            Self::Selu => Jet { value: SELU_SLOPE * a.exp_m1(), first: SELU_SLOPE * a.exp(), second: SELU_SLOPE * a.exp() },
         }
     }
 }

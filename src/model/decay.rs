@@ -22,7 +22,7 @@ pub enum Decay {
     /// All of them.
     #[default]
     All,
-    /// The weights of dense layers: no bias.
+    /// The weights of dense layers: no bias, nor the gain or shift of a normalization.
     Weights,
 }
 
@@ -32,11 +32,14 @@ impl WeightDecay {
         let layout = network.layout();
         match self.over {
             Decay::All => std::iter::once(0..layout.dim()).collect(),
-            Decay::Weights => layout.layers().iter().map(|layer| layer.weight.clone()).collect(),
+            Decay::Weights => {
+                let layers = network.layers().iter().zip(layout.layers());
+                layers.filter(|(layer, _)| layer.dense().is_some()).map(|(_, range)| range.weight.clone()).collect()
+            }
         }
     }
 
-    /// λ, or 0 for biases where they do not decay.
+    /// λ, or 0 for biases, gains and shifts where they do not decay.
     pub fn of_biases(self) -> f64 {
         match self.over {
             Decay::All => self.factor,

@@ -3,15 +3,15 @@
 mod activation;
 mod criterion;
 mod decay;
+mod layer;
 mod layout;
 mod loss;
 mod network;
-mod tensor;
 
 pub use activation::{Activation, Jet};
 pub use criterion::{Criterion, IGNORE_INDEX, Reduction, Terms};
 pub use decay::{Decay, WeightDecay};
-pub use layout::{LayerRange, Layout};
+pub use layer::{Dense, Layer, Norm, NormKind, Op};
+pub use layout::{LayerRange, Layout, Tensor};
 pub use loss::{Loss, Targets};
-pub use network::{Layer, Network};
-pub use tensor::Tensor;
+pub use network::{Network, NetworkBuilder, Value};

@@ -28,7 +28,8 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn check_header(report: &Value, schema: &str, backend: &str, samples: u64) {
     assert_eq!(report["schema"], schema);
     assert_eq!(report["model"]["parameters"], 8970);
-    assert_eq!(report["model"]["layers"][0], serde_json::json!({ "in": 64, "out": 64, "activation": "tanh", "bias": true }));
+    let layer = serde_json::json!({ "in": 64, "out": 64, "activation": "tanh", "bias": true, "kind": "dense", "sources": [0] });
+    assert_eq!(report["model"]["layers"][0], layer);
     assert_eq!(report["data"]["samples"], samples);
     assert!(report["data"]["source"].as_str().unwrap().contains("digits"));
     assert_eq!(report["loss"]["kind"], "cross-entropy");

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod commands;
+mod describe;
 mod ecosystem;
 mod fixtures;
 #[cfg(target_os = "linux")]

@@ -2,11 +2,13 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "every test binary uses its own part")]
 
 pub(crate) mod conformance;
+pub(crate) mod forms;
 
+use forms::Form;
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Draws, Inputs, Objective, Storage, View, Viewed};
 use hesper::krylov::{Slot, VectorSpace};
-use hesper::model::{Activation, Criterion, Decay, Layer, Loss, Network, Reduction, Targets, Terms, WeightDecay};
+use hesper::model::{Activation, Criterion, Decay, Dense, Loss, Network, Reduction, Targets, Terms, WeightDecay};
 use hesper::numeric::Precision;
 use hesper::rng::{self, Distribution};
 
@@ -21,6 +23,7 @@ pub(crate) fn normal(count: usize, seed: u64) -> Vec<f64> {
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) widths: Vec<usize>,
+    pub(crate) form: Form,
     pub(crate) activation: Activation,
     pub(crate) output_activation: Activation,
     pub(crate) loss: Loss,
@@ -50,6 +53,7 @@ impl Default for Case {
     fn default() -> Self {
         Self {
             widths: vec![5, 7, 3],
+            form: Form::Chain,
             activation: Activation::Tanh,
             output_activation: Activation::Identity,
             loss: Loss::CrossEntropy,
@@ -69,32 +73,28 @@ impl Default for Case {
 impl Case {
     /// The objective at the random parameters.
     pub(crate) fn objective(&self) -> Objective {
+        if self.form != Form::Chain {
+            return self.objective_of(forms::network(self));
+        }
         let depth = self.widths.len() - 1;
         let layers = self.widths.windows(2).enumerate().map(|(l, widths)| {
             let (inputs, outputs) = (widths[0], widths[1]);
             let scale = (inputs as f64).sqrt().recip();
             let draw = |count, stream| normal(count, 1000 * self.seed + 10 * l as u64 + stream);
-            Layer {
+            let dense = Dense {
                 inputs,
                 outputs,
                 weight: draw(inputs * outputs, 1).iter().map(|w| 1.5 * scale * w).collect(),
                 bias: self.bias.then(|| draw(outputs, 2).iter().map(|b| 0.3 * b).collect()),
-                activation: if l + 1 == depth { self.output_activation } else { self.activation },
-            }
+            };
+            (dense, if l + 1 == depth { self.output_activation } else { self.activation })
         });
-        self.objective_of(Network::new(layers.collect()).unwrap())
+        self.objective_of(Network::chain(self.widths[0], layers).unwrap())
     }
 
     /// The objective of this case's data at other parameters.
     pub(crate) fn at(&self, parameters: &[f64]) -> Objective {
-        let network = self.objective().network().clone();
-        let layout = network.layout();
-        let layers = network.layers().iter().zip(layout.layers()).map(|(layer, range)| Layer {
-            weight: parameters[range.weight.clone()].to_vec(),
-            bias: range.bias.clone().map(|bias| parameters[bias].to_vec()),
-            ..layer.clone()
-        });
-        self.objective_of(Network::new(layers.collect()).unwrap())
+        self.objective_of(self.objective().network().with_parameters(parameters).unwrap())
     }
 
     fn objective_of(&self, network: Network) -> Objective {
@@ -180,7 +180,7 @@ pub(crate) fn loss_cases() -> Vec<Case> {
     cases.into_iter().enumerate().map(with_shape).collect()
 }
 
-/// Every activation, loss, depth, with and without bias and weight decay, at ragged widths and sample counts.
+/// Every activation, loss, form, depth, with and without bias and weight decay, at ragged widths and sample counts.
 pub(crate) fn cases() -> Vec<Case> {
     let shapes: [(&[usize], usize); 6] =
         [(&[17, 1], 13), (&[3, 17, 4], 1), (&[8, 5, 9, 2], 37), (&[1, 3, 17, 5, 3], 29), (&[33, 65, 10], 263), (&[4, 3, 3, 3, 6], 520)];
@@ -210,12 +210,13 @@ pub(crate) fn cases() -> Vec<Case> {
     }));
     for (turn, loss) in LOSSES.into_iter().enumerate() {
         for (number, (widths, samples)) in shapes.into_iter().enumerate() {
-            let activation = Activation::ALL[(5 * turn + number) % 10];
+            let activation = Activation::ALL[(5 * turn + number) % Activation::ALL.len()];
             let (bias, seed) = ((turn + number) % 2 == 0, (200 + 10 * turn + number) as u64);
             cases.push(Case { widths: widths.to_vec(), activation, loss, bias, samples, seed, ..Case::default() });
         }
     }
     cases.extend(loss_cases());
+    cases.extend(forms::cases());
     cases
 }
 
@@ -243,9 +244,9 @@ pub(crate) fn loss_and_gradient<A: CurvatureOperator>(operator: &A) -> (f64, Vec
 /// pass, and those of the passes add. A factor 8 covers the largest of many elements (four standard deviations) and terms larger than
 /// their sum (two).
 pub(crate) fn tolerance(objective: &Objective, precision: Precision) -> f64 {
-    let layers = objective.network().layers();
-    let longest = layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap().max(objective.samples());
-    let passes = 3 * layers.len();
+    let network = objective.network();
+    let longest = network.widths().iter().copied().max().unwrap().max(objective.samples());
+    let passes = 3 * network.layers().len();
     8.0 * passes as f64 * (longest as f64).sqrt() * precision.epsilon() / 2.0
 }
 

@@ -44,7 +44,7 @@ impl Fixture {
                 load_dataset(&options, &self.network).map(drop)
             }
             Reader::Model => {
-                let options = NetworkOptions { activations: vec![Activation::Tanh], output_activation: None };
+                let options = NetworkOptions { activations: vec![Activation::Tanh], ..NetworkOptions::default() };
                 load_network(path, &options).map(drop)
             }
         });

@@ -7,7 +7,7 @@ use hesper::model::{Activation, Loss};
 use crate::write::{Tensor, doubles, file, safetensors, singles};
 
 fn tanh() -> NetworkOptions {
-    NetworkOptions { activations: vec![Activation::Tanh], output_activation: None }
+    NetworkOptions { activations: vec![Activation::Tanh], ..NetworkOptions::default() }
 }
 
 fn load(tensors: &[Tensor<'_>], metadata: &[(&str, &str)], options: &NetworkOptions) -> Result<Model> {
@@ -22,7 +22,7 @@ fn weight<'a>(name: &'a str, shape: &'a [usize]) -> Tensor<'a> {
 
 fn widths(model: &Model) -> Vec<usize> {
     let network = &model.network;
-    std::iter::once(network.inputs()).chain(network.layers().iter().map(|layer| layer.outputs)).collect()
+    network.widths().to_vec()
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn shapes_decide_where_names_do_not_chain() {
     let tensors = [weight("decoder.weight", &[7, 3]), weight("encoder.weight", &[3, 5]), ("encoder.bias", "F32", &[3], singles(&[1.0; 3]))];
     let model = load(&tensors, &[], &tanh()).unwrap();
     assert_eq!(widths(&model), [5, 3, 7]);
-    assert_eq!(model.network.layers()[0].bias, Some(vec![1.0; 3]));
-    assert_eq!(model.network.layers()[1].bias, None);
+    assert_eq!(model.network.layers()[0].op.parameters()[1].cloned(), Some(vec![1.0; 3]));
+    assert_eq!(model.network.layers()[1].op.parameters()[1], None);
 }
 
 #[test]
@@ -75,10 +75,14 @@ fn activations_are_asked_for_or_hinted() {
     assert_eq!(names(&hinted), ["relu", "relu", "sigmoid"]);
     assert_eq!(hinted.hints.loss, Some(Loss::Mse));
 
-    let asked = NetworkOptions { activations: vec![Activation::Elu, Activation::Gelu], output_activation: Some(Activation::Identity) };
+    let asked = NetworkOptions {
+        activations: vec![Activation::Elu, Activation::Gelu],
+        output_activation: Some(Activation::Identity),
+        ..NetworkOptions::default()
+    };
     assert_eq!(names(&load(&tensors, &hints, &asked).unwrap()), ["elu", "gelu", "identity"]);
 
-    let three = NetworkOptions { activations: vec![Activation::Elu; 3], output_activation: None };
+    let three = NetworkOptions { activations: vec![Activation::Elu; 3], ..NetworkOptions::default() };
     let error = load(&tensors, &hints, &three).unwrap_err().to_string();
     assert!(error.contains("3 activations are given, but the network has 2 hidden layers"), "{error}");
     for useless in [&[][..], &[("activation", "swoosh")], &[("activation", "relu,relu,relu")]] {
@@ -95,8 +99,9 @@ fn other_tensors_are_refused_by_name_and_shape() {
     let cases: Vec<(Vec<Tensor<'_>>, &str)> = vec![
         (vec![], "holds no tensor"),
         (with(("1.num_batches_tracked", "I64", &[], vec![0; 8])), "'1.num_batches_tracked' of shape []"),
-        (with(weight("1.weight", &[3])), "'1.weight' of shape [3] is no weight"),
+        (with(weight("1.weight", &[3])), "'1.weight' of shape [3] is the gain of an RMSNorm, or of a LayerNorm without bias: say which"),
         (with(weight("1.running_mean", &[3])), "'1.running_mean' of shape [3]"),
+        (with(weight("1.in_proj", &[3, 3])), "'1.in_proj' of shape [3, 3] is no weight"),
         (vec![weight("conv.weight", &[8, 3, 5, 5])], "'conv.weight' of shape [8, 3, 5, 5]"),
         (with(weight("0.bias", &[3, 1])), "'0.bias' of shape [3, 1]"),
         (with(weight("0.bias", &[2])), "'0.bias' has 2 elements, but '0.weight' of shape [3, 2] has 3 rows"),
@@ -121,4 +126,57 @@ fn an_ambiguous_order_is_refused() {
     let tensors = [weight("a.weight", &[4, 4]), weight("b.weight", &[4, 2]), weight("c.weight", &[4, 4])];
     let error = load(&tensors, &[], &tanh()).unwrap_err().to_string();
     assert!(error.contains("no other single order: 'a.weight' [4, 4], 'b.weight' [4, 2], 'c.weight' [4, 4]"), "{error}");
+}
+
+/// Weights of zeros.
+fn with<'a>(names: &[(&'a str, &'a [usize])]) -> Vec<Tensor<'a>> {
+    names.iter().map(|&(name, shape)| weight(name, shape)).collect()
+}
+
+/// Where modules without tensors stand is told by the numbers of an `nn.Sequential`, or asked for.
+#[test]
+fn normalizations_are_told_or_asked_for() {
+    let names = |model: &Model| model.network.layers().iter().map(|layer| layer.activation.name()).collect::<Vec<_>>();
+    let after = with(&[("0.weight", &[3, 2]), ("2.weight", &[3]), ("2.bias", &[3]), ("3.weight", &[4, 3])]);
+    assert_eq!(names(&load(&after, &[], &tanh()).unwrap()), ["tanh", "identity", "identity"], "between the layer and its normalization");
+    let before = with(&[("net.0.weight", &[3, 2]), ("net.1.weight", &[3]), ("net.1.bias", &[3]), ("net.4.weight", &[4, 3])]);
+    assert_eq!(names(&load(&before, &[], &tanh()).unwrap()), ["identity", "tanh", "identity"], "with a dropout beside it");
+    let first = with(&[("0.weight", &[2]), ("0.bias", &[2]), ("1.weight", &[4, 2])]);
+    assert_eq!(load(&first, &[], &NetworkOptions::default()).unwrap().network.layers()[0].op.name(), "layer-norm");
+
+    let both = with(&[("0.weight", &[3, 2]), ("2.weight", &[3]), ("2.bias", &[3]), ("4.weight", &[4, 3])]);
+    let unnumbered = with(&[("fc.weight", &[3, 2]), ("norm.weight", &[3]), ("norm.bias", &[3]), ("head.weight", &[4, 3])]);
+    let misfit = with(&[("0.weight", &[3, 2]), ("1.weight", &[5]), ("1.bias", &[5]), ("3.weight", &[4, 3])]);
+    for (tensors, expected) in [
+        (both, "both after '0.' and after '2.', and only one of them can be the activation"),
+        (unnumbered, "modules that are no numbered sequence"),
+        (misfit, "layer 1: takes 5 inputs, but what it reads has 3"),
+    ] {
+        let error = load(&tensors, &[], &tanh()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// The two examples of docs/networks.md, with tensors that fit them.
+#[test]
+fn the_documented_descriptions_are_understood() {
+    let text = include_str!("../../docs/networks.md");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let block = ["norm.weight", "norm.bias"].map(|name| weight(name, &[4]));
+    let mut first =
+        vec![weight("stem.weight", &[4, 3]), weight("fc1.weight", &[8, 4]), weight("fc2.weight", &[4, 8]), weight("head.weight", &[2, 4])];
+    first.extend(block);
+    let mut second =
+        vec![weight("fc1.weight", &[4, 3]), weight("fc2.weight", &[5, 4]), weight("skip.weight", &[5, 3]), weight("head.weight", &[2, 5])];
+    let batch = ["weight", "bias", "running_mean", "running_var"];
+    let names: Vec<(String, usize)> = batch.iter().flat_map(|name| [(format!("bn1.{name}"), 4), (format!("bn2.{name}"), 5)]).collect();
+    let shapes: Vec<[usize; 1]> = names.iter().map(|(_, width)| [*width]).collect();
+    second.extend(names.iter().zip(&shapes).map(|((name, _), shape)| weight(name, shape)));
+    for (tensors, example, summary) in
+        [(first, examples[0], "3-2 (4 dense, 1 layer-norm, 1 add) gelu"), (second, examples[1], "3-2 (4 dense, 2 batch-norm, 1 add) relu")]
+    {
+        let model = load(&tensors, &[("network", example)], &NetworkOptions::default()).unwrap();
+        assert_eq!(model.network.summary(), summary);
+    }
+    assert_eq!(examples.len(), 2);
 }

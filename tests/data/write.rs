@@ -126,6 +126,6 @@ pub(crate) fn network(folder: &Path, widths: &[usize]) -> Model {
         tensors.push((bias, "F32", &shape[..1], numbers(shape[0])));
     }
     let path = file(folder, "network.safetensors", &safetensors(&tensors, &[]));
-    let options = NetworkOptions { activations: vec![Activation::Tanh], output_activation: None };
+    let options = NetworkOptions { activations: vec![Activation::Tanh], ..NetworkOptions::default() };
     load_network(&path, &options).unwrap()
 }

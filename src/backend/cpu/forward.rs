@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::linearization::forward;
 use super::loss::LossJet;
-use super::matmul::{View, ViewMut, add_product};
 use crate::curvature::{Objective, OutputCurvature};
 use crate::error::{Error, Result};
+use crate::model::Network;
 
 /// Samples of one task; fixed, so that the sum has the same bits whatever the number of threads.
 const SAMPLES: usize = 256;
@@ -20,31 +21,20 @@ pub fn loss_at(objective: &Objective, parameters: &[f64]) -> Result<f64> {
     if parameters.len() != objective.dim() {
         return Err(Error::Input(format!("{} parameters for a network of {}", parameters.len(), objective.dim())));
     }
+    if parameters.iter().any(|x| !x.is_finite()) {
+        return Ok(f64::NAN);
+    }
+    let network = objective.network().with_parameters(parameters)?;
     let starts: Vec<usize> = (0..objective.samples()).step_by(SAMPLES).collect();
-    let losses: Vec<f64> = starts.par_iter().map(|&first| batch(objective, parameters, first)).collect();
+    let losses: Vec<f64> = starts.par_iter().map(|&first| batch(objective, &network, first)).collect();
     let decay = objective.weight_decay();
-    let squares: f64 = decay.ranges(objective.network()).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
+    let squares: f64 = decay.ranges(&network).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
     Ok(losses.iter().sum::<f64>() + 0.5 * decay.factor * squares)
 }
 
-/// The samples' part of the mean from `first` on.
-fn batch(objective: &Objective, parameters: &[f64], first: usize) -> f64 {
+/// The samples' part of the loss from `first` on.
+fn batch(objective: &Objective, network: &Network, first: usize) -> f64 {
     let samples = SAMPLES.min(objective.samples() - first);
-    let network = objective.network();
-    let mut z = vec![0.0; samples * network.inputs()];
-    objective.inputs().copy_rows(first..first + samples, &mut z);
-    for (layer, range) in network.layers().iter().zip(network.layout().layers()) {
-        let mut a = match &range.bias {
-            Some(bias) => parameters[bias.clone()].repeat(samples),
-            None => vec![0.0; samples * layer.outputs],
-        };
-        add_product(
-            ViewMut::new(&mut a, samples, layer.outputs),
-            View::new(&z, samples, layer.inputs),
-            View::new(&parameters[range.weight.clone()], layer.outputs, layer.inputs).transposed(),
-        );
-        a.iter_mut().for_each(|a| *a = layer.activation.jet(*a).value);
-        z = a;
-    }
-    LossJet::new(objective, OutputCurvature::None, first, &z).value
+    let (values, _) = forward(objective, network, first, samples);
+    LossJet::new(objective, OutputCurvature::None, first, &values[values.len() - 1]).value
 }

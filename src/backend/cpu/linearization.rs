@@ -10,10 +10,11 @@
 use super::compressed::Compressed;
 use super::loss::{LossCurvature, LossJet};
 use super::matmul::{View, ViewMut, add_product, assign_product};
-use super::shape::{LayerShape, Units};
+use super::norm::{self, Standard};
+use super::shape::{LayerShape, OpShape, Units, dense_inputs};
 use crate::curvature::{Curvature, Objective};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Layer};
+use crate::model::{Activation, Dense, Layer, Network, Op};
 use crate::numeric::Real;
 
 /// The linearization of some consecutive samples, r of them.
@@ -22,6 +23,8 @@ pub(super) struct Segment<T> {
     pub(super) samples: usize,
     /// Their summed, weighted loss.
     pub(super) loss: f64,
+    /// z_0 to z_L, those that dense layers read.
+    pub(super) inputs: Vec<Option<Input<T>>>,
     pub(super) layers: Vec<LayerSegment<T>>,
     pub(super) loss_curvature: LossCurvature,
 }
@@ -29,17 +32,17 @@ pub(super) struct Segment<T> {
 /// One layer's arrays, [r, width] row by row.
 #[derive(Debug)]
 pub(super) struct LayerSegment<T> {
-    /// The layer's input z_{l−1}.
-    pub(super) input: Input<T>,
     /// φ'(a); none where it is 1 everywhere.
     pub(super) slope: Option<Vec<T>>,
     /// g ⊙ φ''(a); none where it is 0 everywhere.
     pub(super) bend: Option<Vec<T>>,
-    /// δ = g ⊙ φ'(a).
+    /// δ = g ⊙ φ'(a); empty where a layer without parameters needs none.
     pub(super) delta: Vec<T>,
+    /// Of a layer that normalizes.
+    pub(super) standard: Option<Standard<T>>,
 }
 
-/// The input of a layer.
+/// The input of dense layers.
 #[derive(Debug)]
 pub(super) enum Input<T> {
     /// [r, inputs], row by row.
@@ -52,10 +55,10 @@ pub(super) enum Input<T> {
 const COMPRESSED: f64 = 0.4;
 
 /// The forward pass of one layer, in double precision.
-struct Forward {
-    input: Vec<f64>,
+pub(super) struct Forward {
     slope: Vec<f64>,
     second: Vec<f64>,
+    standard: Option<Standard<f64>>,
 }
 
 impl<T: Real> Segment<T> {
@@ -64,47 +67,41 @@ impl<T: Real> Segment<T> {
     /// # Errors
     /// [`Error::NonFinite`] where a number that is kept is not finite in T.
     pub(super) fn new(objective: &Objective, curvature: Curvature, first_sample: usize, samples: usize) -> Result<Self> {
-        let layers = objective.network().layers();
-        let width = objective.network().inputs();
-        let mut z = vec![0.0; samples * width];
-        objective.inputs().copy_rows(first_sample..first_sample + samples, &mut z);
-        let mut forward = Vec::with_capacity(layers.len());
-        for layer in layers {
-            let mut a = affine(layer, &z, samples);
-            let (slope, second) = activate(layer.activation, &mut a);
-            forward.push(Forward { input: std::mem::replace(&mut z, a), slope, second });
-        }
-        let jet = LossJet::new(objective, curvature.output_curvature(), first_sample, &z);
-        let mut upstream = jet.gradient;
-        let mut kept = Vec::with_capacity(layers.len());
-        for (l, (layer, Forward { input, slope, second })) in layers.iter().zip(forward).enumerate().rev() {
-            let bend =
-                (curvature.has_network_curvature() && !layer.activation.is_piecewise_linear()).then(|| product_of(&upstream, &second));
-            let delta = product_of(&upstream, &slope);
-            if l > 0 {
-                upstream = vec![0.0; input.len()];
-                assign_product(
-                    ViewMut::new(&mut upstream, samples, layer.inputs),
-                    View::new(&delta, samples, layer.outputs),
-                    View::new(&layer.weight, layer.outputs, layer.inputs),
-                );
-            }
-            let round = |values: &[f64], name: &str| rounded(values, name, l, first_sample, samples);
+        let network = objective.network();
+        let (values, forward) = forward(objective, network, first_sample, samples);
+        let outputs = &values[values.len() - 1];
+        let jet = LossJet::new(objective, curvature.output_curvature(), first_sample, outputs);
+        let round = |values: &[f64], name: &str, layer: usize| rounded(values, name, layer, first_sample, samples);
+        let inputs = values.iter().enumerate().map(|(value, numbers)| {
+            let reader = network.readers(value).into_iter().find(|&reader| network.layers()[reader].dense().is_some());
+            reader.map(|reader| Ok(Input::Dense(round(numbers, "an input", reader)?))).transpose()
+        });
+        let inputs = inputs.collect::<Result<_>>()?;
+        drop(values);
+        let mut upstream = vec![Vec::new(); network.widths().len()];
+        upstream[network.layers().len()] = jet.gradient;
+        let mut kept = Vec::with_capacity(network.layers().len());
+        for (l, (layer, Forward { slope, second, standard })) in network.layers().iter().zip(forward).enumerate().rev() {
+            let g = std::mem::take(&mut upstream[l + 1]);
+            let bend = (curvature.has_network_curvature() && !layer.activation.is_piecewise_linear()).then(|| product_of(&g, &second));
+            let delta = product_of(&g, &slope);
+            backward(layer, standard.as_ref(), &delta, samples, &mut upstream);
             kept.push(LayerSegment {
-                input: Input::Dense(round(&input, "an input")?),
-                slope: (layer.activation != Activation::Identity).then(|| round(&slope, "a derivative")).transpose()?,
-                bend: bend.map(|bend| round(&bend, "a second derivative")).transpose()?,
-                delta: round(&delta, "a gradient")?,
+                slope: (layer.activation != Activation::Identity).then(|| round(&slope, "a derivative", l)).transpose()?,
+                bend: bend.map(|bend| round(&bend, "a second derivative", l)).transpose()?,
+                delta: if layer.op == Op::Add { Vec::new() } else { round(&delta, "a gradient", l)? },
+                standard: standard.map(|standard| standard.round(|values| round(values, "a normalized number", l))).transpose()?,
             });
         }
         kept.reverse();
-        Ok(Self { samples, loss: jet.value, layers: kept, loss_curvature: jet.curvature })
+        Ok(Self { samples, loss: jet.value, inputs, layers: kept, loss_curvature: jet.curvature })
     }
 
-    /// Adds to `units` those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not.
+    /// Adds to `units` those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not. Of a
+    /// chain of dense layers.
     pub(super) fn mark(&self, units: &mut Units) {
         for (l, layer) in self.layers.iter().enumerate() {
-            if let Input::Dense(input) = &layer.input {
+            if let Some(Input::Dense(input)) = &self.inputs[l] {
                 mark(input, &mut units.0[l]);
             }
             match &layer.slope {
@@ -115,31 +112,32 @@ impl<T: Real> Segment<T> {
         }
     }
 
-    /// Leaves out all units but `units`.
+    /// Leaves out all units but `units`, of a chain of dense layers.
     pub(super) fn keep(&mut self, units: &Units) {
-        for (layer, levels) in self.layers.iter_mut().zip(units.0.windows(2)) {
-            if let Input::Dense(input) = &mut layer.input {
-                keep(input, &levels[0]);
+        for (input, level) in self.inputs.iter_mut().zip(&units.0) {
+            if let Some(Input::Dense(input)) = input {
+                keep(input, level);
             }
-            keep(&mut layer.delta, &levels[1]);
-            [&mut layer.slope, &mut layer.bend].into_iter().flatten().for_each(|array| keep(array, &levels[1]));
+        }
+        for (layer, level) in self.layers.iter_mut().zip(&units.0[1..]) {
+            keep(&mut layer.delta, level);
+            [&mut layer.slope, &mut layer.bend].into_iter().flatten().for_each(|array| keep(array, level));
         }
     }
 
     /// Whether zeros of the network's inputs are left out.
     pub(super) fn is_compressed(&self) -> bool {
-        self.layers.first().is_some_and(|layer| matches!(layer.input, Input::Compressed { .. }))
+        matches!(self.inputs[0], Some(Input::Compressed { .. }))
     }
 
     /// Leaves out zeros of the network's inputs, where they are most of them.
     pub(super) fn compress(&mut self) {
-        let Some(layer) = self.layers.first_mut() else { return };
-        let Input::Dense(input) = &layer.input else { return };
+        let Some(Input::Dense(input)) = &self.inputs[0] else { return };
         let matrix = View::new(input, self.samples, input.len() / self.samples);
         let by_sample = Compressed::new(matrix, COMPRESSED);
         let by_input = by_sample.is_some().then(|| Compressed::new(matrix.transposed(), COMPRESSED)).flatten();
         if let (Some(by_sample), Some(by_input)) = (by_sample, by_input) {
-            layer.input = Input::Compressed { by_sample, by_input };
+            self.inputs[0] = Some(Input::Compressed { by_sample, by_input });
         }
     }
 
@@ -151,23 +149,93 @@ impl<T: Real> Segment<T> {
             Input::Compressed { by_sample, by_input } => by_sample.bytes() + by_input.bytes(),
         };
         let layer = |layer: &LayerSegment<T>| {
-            input(&layer.input) + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
+            let standard = layer.standard.as_ref().map_or(0, Standard::bytes);
+            standard + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
         };
-        self.layers.iter().map(layer).sum::<usize>() + self.loss_curvature.bytes()
+        self.inputs.iter().flatten().map(input).sum::<usize>() + self.layers.iter().map(layer).sum::<usize>() + self.loss_curvature.bytes()
     }
 
     /// Numbers that the arrays of one sample have, those of the loss not counted.
     pub(super) fn numbers_per_sample(shapes: &[LayerShape]) -> usize {
-        shapes.iter().map(|shape| shape.inputs + shape.outputs * (1 + usize::from(shape.sloped) + usize::from(shape.curved))).sum()
+        let layer = |shape: &LayerShape| {
+            let kept = usize::from(shape.has_delta()) + usize::from(shape.sloped) + usize::from(shape.curved);
+            let standard = if let OpShape::Norm(norm) = &shape.op { norm.numbers_per_sample() } else { 0 };
+            shape.outputs * kept + standard
+        };
+        dense_inputs(shapes).iter().map(|(_, width)| width).sum::<usize>() + shapes.iter().map(layer).sum::<usize>()
     }
 
     /// Bytes that are taken while one sample's arrays are made, and given back.
     pub(super) fn passing_bytes_per_sample(shapes: &[LayerShape]) -> usize {
         let widest = shapes.iter().map(|shape| shape.inputs.max(shape.outputs)).max().unwrap_or(0);
         let outputs = shapes.last().map_or(0, |shape| shape.outputs);
-        let forward: usize = shapes.iter().map(|shape| shape.inputs + 2 * shape.outputs).sum();
-        (forward + 4 * outputs + 3 * widest) * size_of::<f64>()
+        let is_chain = shapes.iter().enumerate().all(|(l, shape)| matches!(shape.op, OpShape::Dense) && shape.sources[0].value == l);
+        let forward = |shape: &LayerShape| match &shape.op {
+            _ if is_chain => shape.inputs + 2 * shape.outputs,
+            // What comes back to several values is there at once.
+            OpShape::Norm(norm) => 4 * shape.outputs + norm.numbers_per_sample(),
+            OpShape::Dense | OpShape::Add => 4 * shape.outputs,
+        };
+        let inputs = if is_chain { 0 } else { shapes.first().map_or(0, |shape| shape.inputs) };
+        (shapes.iter().map(forward).sum::<usize>() + inputs + 4 * outputs + 3 * widest) * size_of::<f64>()
     }
+}
+
+/// z_0 to z_L that `network` makes of some samples of `objective`, and what each layer leaves besides.
+pub(super) fn forward(objective: &Objective, network: &Network, first_sample: usize, samples: usize) -> (Vec<Vec<f64>>, Vec<Forward>) {
+    let mut x = vec![0.0; samples * network.inputs()];
+    objective.inputs().copy_rows(first_sample..first_sample + samples, &mut x);
+    let mut values = vec![x];
+    let mut forward = Vec::with_capacity(network.layers().len());
+    for layer in network.layers() {
+        let source = &values[layer.sources[0]];
+        let mut standard = None;
+        let mut a = match &layer.op {
+            Op::Dense(dense) => affine(dense, source, samples),
+            Op::Norm(norm) => norm::affine(norm, standard.insert(Standard::new(norm, source))),
+            Op::Add => {
+                let mut sum = source.clone();
+                layer.sources[1..].iter().for_each(|&source| add_to(&mut sum, &values[source]));
+                sum
+            }
+        };
+        let (slope, second) = activate(layer.activation, &mut a);
+        values.push(a);
+        forward.push(Forward { slope, second, standard });
+    }
+    (values, forward)
+}
+
+/// Adds to `upstream`, ∂loss/∂z by value, what comes back through `layer`; an empty one is 0.
+fn backward(layer: &Layer, standard: Option<&Standard<f64>>, delta: &[f64], samples: usize, upstream: &mut [Vec<f64>]) {
+    for &source in layer.sources.iter().filter(|&&source| source > 0) {
+        let g = &mut upstream[source];
+        let is_first = g.is_empty();
+        match (&layer.op, standard) {
+            (Op::Dense(dense), _) => {
+                g.resize(samples * dense.inputs, 0.0);
+                let multiply = if is_first { assign_product } else { add_product };
+                multiply(
+                    ViewMut::new(g, samples, dense.inputs),
+                    View::new(delta, samples, dense.outputs),
+                    View::new(&dense.weight, dense.outputs, dense.inputs),
+                );
+            }
+            (Op::Norm(norm), Some(standard)) => {
+                g.resize(delta.len(), 0.0);
+                standard.add_pulled_back(norm, delta, g);
+            }
+            _ => {
+                g.resize(delta.len(), 0.0);
+                add_to(g, delta);
+            }
+        }
+    }
+}
+
+/// x ← x + y.
+fn add_to(x: &mut [f64], y: &[f64]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
 /// Sets what is not 0 in some row of `values`.
@@ -185,7 +253,7 @@ fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
 }
 
 /// a = z Wᵀ + b, [samples, outputs].
-fn affine(layer: &Layer, z: &[f64], samples: usize) -> Vec<f64> {
+fn affine(layer: &Dense, z: &[f64], samples: usize) -> Vec<f64> {
     let mut a = match &layer.bias {
         Some(bias) => bias.repeat(samples),
         None => vec![0.0; samples * layer.outputs],

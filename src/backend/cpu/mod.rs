@@ -11,11 +11,13 @@ mod instructions;
 mod linearization;
 mod loss;
 pub mod matmul;
+mod norm;
 mod peak;
 mod product;
 mod shape;
 mod small;
 mod space;
+mod weights;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,7 +120,9 @@ impl<T: Real> Cpu<T> {
         let (mut loss, mut units, mut segments) = (0.0, Units::none_of(network), Vec::new());
         for samples in batches(objective, schedule) {
             let made = linearize(objective, curvature, samples, |_| ())?;
-            made.iter().for_each(|segment| segment.mark(&mut units));
+            if network.is_chain() {
+                made.iter().for_each(|segment| segment.mark(&mut units));
+            }
             loss += made.iter().map(|segment| segment.loss).sum::<f64>();
             if schedule.mode == Mode::Cached {
                 segments.extend(made);
@@ -227,7 +231,7 @@ impl<T: Real> Cpu<T> {
     /// y ← y + ∇f without the weight decay.
     fn add_gradient(&self, y: &mut [T]) -> Result<()> {
         let mut sum = vec![T::ZERO; self.parameters.len()];
-        self.for_each_batch(|segments| product::add_gradient(&self.shapes, segments, &mut sum))?;
+        self.for_each_batch(|segments| weights::add_gradient(&self.shapes, segments, &mut sum))?;
         match &self.reduction {
             Some((_, kept)) => kept.put_back(&sum, y),
             None => y.iter_mut().zip(sum).for_each(|(y, g)| *y += g),
@@ -290,7 +294,9 @@ fn reduce<T: Real>(segment: &mut Segment<T>, reduction: &Option<(Units, Kept)>, 
     if let Some((units, _)) = reduction {
         segment.keep(units);
     }
-    if !Blocking::new(objective.dim()).is_small() {
+    // The lists are made for the one product of a first layer.
+    let network = objective.network();
+    if !Blocking::new(objective.dim()).is_small() && network.readers(0) == [0] && network.layers()[0].dense().is_some() {
         segment.compress();
     }
 }

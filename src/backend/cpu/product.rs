@@ -20,11 +20,10 @@ use rayon::prelude::*;
 use super::compressed::Panels;
 use super::linearization::{Input, LayerSegment, Segment};
 use super::matmul::{View, ViewMut, add_product, assign_product, assign_sum};
-use super::shape::LayerShape;
+use super::norm::NormPass;
+use super::shape::{LayerShape, OpShape};
+use super::weights::{CompressedSums, weight_tasks};
 use crate::numeric::Real;
-
-/// Most rows of a layer whose weight products one task sums: few enough for several threads to share a layer.
-const ROWS: usize = 128;
 
 /// Most parameters of a network that is taken in runs: 128 KiB of single precision.
 const SMALL_NETWORK: usize = 1 << 15;
@@ -66,38 +65,32 @@ pub(super) struct Scratch<T> {
     sums: Vec<CompressedSums<T>>,
 }
 
-/// Arrays of a task that sums the weight products of compressed inputs.
-#[derive(Debug, Default)]
-struct CompressedSums<T> {
-    /// R δ of a segment.
-    delta: Panels<T>,
-    /// The sum over the segments, [inputs, rows].
-    weight: Panels<T>,
-}
-
 /// The derivatives of one segment along one direction.
 #[derive(Debug, Default)]
-struct Tangent<T> {
-    layers: Vec<LayerTangent<T>>,
+pub(super) struct Tangent<T> {
+    pub(super) layers: Vec<LayerTangent<T>>,
     /// What the run adds to the product; empty where there are no runs.
     sums: Vec<T>,
 }
 
 /// [r, outputs] each.
 #[derive(Debug, Default)]
-struct LayerTangent<T> {
-    /// R z_l.
-    output: Vec<T>,
+pub(super) struct LayerTangent<T> {
+    /// R z_{l+1}.
+    pub(super) output: Vec<T>,
     /// g ⊙ φ'' ⊙ R a; empty where φ'' vanishes.
     bent: Vec<T>,
-    /// R δ_l.
-    delta: Vec<T>,
+    /// R δ_l; before that, what has come back of R g.
+    pub(super) delta: Vec<T>,
+    /// R x̂ of a layer that normalizes, else empty.
+    pub(super) units: Vec<T>,
 }
 
 impl<T: Real> Scratch<T> {
     /// Bytes of the arrays.
     pub(super) fn bytes(&self) -> usize {
-        let numbers = |layer: &LayerTangent<T>| layer.output.capacity() + layer.bent.capacity() + layer.delta.capacity();
+        let numbers =
+            |layer: &LayerTangent<T>| layer.output.capacity() + layer.bent.capacity() + layer.delta.capacity() + layer.units.capacity();
         let tangent = |tangent: &Tangent<T>| tangent.layers.iter().map(numbers).sum::<usize>() + tangent.sums.capacity();
         let panels: usize = self.first.iter().map(Panels::bytes).sum();
         let sums: usize = self.sums.iter().map(|sums| sums.delta.bytes() + sums.weight.bytes()).sum();
@@ -106,11 +99,12 @@ impl<T: Real> Scratch<T> {
 
     /// Numbers that a wave of segments of up to `rows` samples each needs along one direction.
     pub(super) fn numbers(shapes: &[LayerShape], dim: usize, blocking: Blocking, segments: usize, rows: usize) -> usize {
-        let row: usize = shapes.iter().map(|shape| shape.outputs * if shape.curved { 3 } else { 2 }).sum();
+        let of_norms = |shape: &LayerShape| usize::from(matches!(shape.op, OpShape::Norm(_)));
+        let row: usize = shapes.iter().map(|shape| shape.outputs * (2 + usize::from(shape.curved) + of_norms(shape))).sum();
         match blocking.run {
             Some(run) => segments.div_ceil(run) * (rows * row + dim) + dim,
             None => {
-                let first = shapes.first().map_or(0, |shape| {
+                let first = shapes.first().filter(|shape| matches!(shape.op, OpShape::Dense)).map_or(0, |shape| {
                     let tasks = shape.outputs.div_ceil(shape.task_rows());
                     Panels::<T>::numbers(shape.inputs, shape.outputs) + tasks * Panels::<T>::numbers(shape.inputs + rows, shape.task_rows())
                 });
@@ -180,19 +174,6 @@ pub(super) fn add_operator_product<T: Real>(
     });
 }
 
-/// y ← y + ∇f for the part of f that the samples of `segments` make.
-pub(super) fn add_gradient<T: Real>(shapes: &[LayerShape], segments: &[Segment<T>], y: &mut [T]) {
-    weight_tasks(shapes, y).into_par_iter().with_max_len(1).for_each(|mut task| {
-        for segment in segments {
-            let layer = &segment.layers[task.layer];
-            task.add(segment.samples, &layer.delta, &layer.input);
-        }
-        let layer = task.layer;
-        let deltas = segments.iter().map(|segment| (segment, segment.layers[layer].delta.as_slice()));
-        task.add_compressed(deltas, &mut CompressedSums::default());
-    });
-}
-
 /// A vector of all parameters: θ or a direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights<'a, T> {
@@ -214,11 +195,16 @@ impl<'a, T> Weights<'a, T> {
             None => self.weight(shape).transposed(),
         }
     }
+
+    /// The bias, or a normalization's shift; none where there is none.
+    fn bias(self, shape: &LayerShape) -> Option<&'a [T]> {
+        shape.bias.then(|| &self.values[shape.weight.end..][..shape.outputs])
+    }
 }
 
-/// `to` ← the transposed weights of `values`, in the same places; the biases are left.
+/// `to` ← the transposed weights of `values`, in the same places; all other parameters are left.
 pub(super) fn transpose<T: Real>(shapes: &[LayerShape], values: &[T], to: &mut [T]) {
-    for shape in shapes {
+    for shape in shapes.iter().filter(|shape| matches!(shape.op, OpShape::Dense)) {
         let (from, to) = (&values[shape.weight.clone()], &mut to[shape.weight.clone()]);
         for (column, to) in to.chunks_exact_mut(shape.outputs).enumerate() {
             to.iter_mut().zip(from[column..].iter().step_by(shape.inputs)).for_each(|(to, &from)| *to = from);
@@ -231,90 +217,6 @@ pub(super) fn transpose<T: Real>(shapes: &[LayerShape], values: &[T], to: &mut [
 struct Direction<'a, T> {
     weights: Weights<'a, T>,
     first: Option<&'a Panels<T>>,
-}
-
-/// Some rows of a layer's weights and biases.
-struct WeightTask<'a, T> {
-    layer: usize,
-    shape: &'a LayerShape,
-    first_row: usize,
-    weight: &'a mut [T],
-    bias: Option<&'a mut [T]>,
-}
-
-/// All parameters of `y`, in tasks of up to [`ROWS`] rows.
-fn weight_tasks<'a, T: Real>(shapes: &'a [LayerShape], mut y: &'a mut [T]) -> Vec<WeightTask<'a, T>> {
-    let mut tasks = Vec::new();
-    for (layer, shape) in shapes.iter().enumerate() {
-        let rows = shape.task_rows();
-        let (weight, rest) = y.split_at_mut(shape.outputs * shape.inputs);
-        let (bias, rest) = rest.split_at_mut(if shape.bias { shape.outputs } else { 0 });
-        y = rest;
-        let mut biases = bias.chunks_mut(rows);
-        for (block, weight) in weight.chunks_mut(rows * shape.inputs).enumerate() {
-            tasks.push(WeightTask { layer, shape, first_row: block * rows, weight, bias: biases.next() });
-        }
-    }
-    tasks
-}
-
-impl LayerShape {
-    /// Rows whose weight products one task sums.
-    fn task_rows(&self) -> usize {
-        self.outputs.div_ceil(self.outputs.div_ceil(ROWS).max(2))
-    }
-}
-
-impl<T: Real> WeightTask<'_, T> {
-    /// Adds what `segment` makes of the product along the direction of `tangent`.
-    fn add_segment(&mut self, segment: &Segment<T>, tangent: &Tangent<T>) {
-        let layer = &segment.layers[self.layer];
-        self.add(segment.samples, &tangent.layers[self.layer].delta, &layer.input);
-        if let Some(before) = self.layer.checked_sub(1).filter(|_| self.shape.mixed) {
-            self.add_weights(segment.samples, &layer.delta, &tangent.layers[before].output);
-        }
-    }
-
-    /// weights += δᵀ z, biases += Σ δ, for the task's rows.
-    fn add(&mut self, samples: usize, delta: &[T], input: &Input<T>) {
-        if let Input::Dense(input) = input {
-            self.add_weights(samples, delta, input);
-        }
-        if let Some(bias) = &mut self.bias {
-            let mut sums = [0.0; ROWS];
-            for row in delta.chunks_exact(self.shape.outputs) {
-                sums.iter_mut().zip(&row[self.first_row..][..bias.len()]).for_each(|(sum, x)| *sum += x.to_f64());
-            }
-            bias.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
-        }
-    }
-
-    /// weights += Σ δᵀ z over those of the segments, each with its δ, whose input is compressed.
-    fn add_compressed<'a>(&mut self, deltas: impl Iterator<Item = (&'a Segment<T>, &'a [T])>, sums: &mut CompressedSums<T>) {
-        let rows = self.weight.len() / self.shape.inputs;
-        let mut found = false;
-        for (segment, delta) in deltas {
-            let Input::Compressed { by_input, .. } = &segment.layers[self.layer].input else { continue };
-            if !std::mem::replace(&mut found, true) {
-                sums.weight.reset(self.shape.inputs, rows);
-            }
-            sums.delta.pack(View::new(delta, segment.samples, self.shape.outputs).columns(self.first_row, rows));
-            by_input.add_product(&sums.delta, &mut sums.weight);
-        }
-        if found {
-            sums.weight.add_transposed_to(self.weight);
-        }
-    }
-
-    /// weights += δᵀ z for the task's rows: the sum of the samples' outer products.
-    fn add_weights(&mut self, samples: usize, delta: &[T], input: &[T]) {
-        let rows = self.weight.len() / self.shape.inputs;
-        add_product(
-            ViewMut::new(self.weight, rows, self.shape.inputs),
-            View::new(delta, samples, self.shape.outputs).columns(self.first_row, rows).transposed(),
-            View::new(input, samples, self.shape.inputs),
-        );
-    }
 }
 
 impl<T: Real> Tangent<T> {
@@ -335,17 +237,50 @@ impl<T: Real> Tangent<T> {
         self.layers.resize_with(shapes.len(), LayerTangent::default);
         for (l, (shape, layer)) in shapes.iter().zip(&segment.layers).enumerate() {
             let (before, from) = self.layers.split_at_mut(l);
-            from[0].reserve(shape, segment.samples);
-            from[0].forward(shape, parameters, segment.samples, layer, before.last(), direction);
+            let this = &mut from[0];
+            this.reserve(shape, segment.samples);
+            let source = shape.sources[0].layer().map(|source| &before[source]);
+            match (&shape.op, &layer.standard) {
+                (OpShape::Dense, _) => this.forward(shape, parameters, segment, layer, source, direction),
+                (OpShape::Norm(norm), Some(standard)) => {
+                    let source = source.map(|source| source.output.as_slice());
+                    let (parameters, x) = (parameters.values, direction.weights.values);
+                    let pass = NormPass { norm, shape, layer, standard, parameters, x, source };
+                    pass.forward(&mut this.units, &mut this.output);
+                    this.finish_output(shape, layer, direction.weights.bias(shape));
+                }
+                _ => this.add_up(shape, layer, before),
+            }
         }
-        if let (Some(last), Some(layer)) = (self.layers.last_mut(), segment.layers.last()) {
+        if let Some(last) = self.layers.last_mut() {
             last.delta.copy_from_slice(&last.output);
             segment.loss_curvature.multiply(&mut last.delta);
-            last.finish_delta(layer);
         }
-        for l in (1..shapes.len()).rev() {
-            let (before, from) = self.layers.split_at_mut(l);
-            before[l - 1].backward(&shapes[l], parameters, segment, l, &from[0].delta, direction.weights);
+        for (l, shape) in shapes.iter().enumerate().rev() {
+            self.layers[l].finish_delta(&segment.layers[l]);
+            self.back(shape, l, parameters, segment, direction.weights);
+        }
+    }
+
+    /// Adds what comes back through layer `l` to R g of what it reads.
+    fn back(&mut self, shape: &LayerShape, l: usize, parameters: Weights<'_, T>, segment: &Segment<T>, direction: Weights<'_, T>) {
+        let (before, from) = self.layers.split_at_mut(l);
+        let (this, layer) = (&from[0], &segment.layers[l]);
+        for source in &shape.sources {
+            let Some(target) = source.layer().map(|source| &mut before[source]) else { continue };
+            match (&shape.op, &layer.standard) {
+                (OpShape::Dense, _) => {
+                    let deltas = [&this.delta, &layer.delta].map(|delta| View::new(delta, segment.samples, shape.outputs));
+                    target.backward(shape, parameters, direction, deltas, source.is_first_back);
+                }
+                (OpShape::Norm(norm), Some(standard)) => {
+                    let (parameters, x) = (parameters.values, direction.values);
+                    let pass = NormPass { norm, shape, layer, standard, parameters, x, source: Some(&target.output) };
+                    pass.backward(&this.delta, &this.units, &mut target.delta, source.is_first_back);
+                }
+                _ if source.is_first_back => target.delta.copy_from_slice(&this.delta),
+                _ => target.delta.iter_mut().zip(&this.delta).for_each(|(target, &delta)| *target += delta),
+            }
         }
     }
 }
@@ -353,7 +288,13 @@ impl<T: Real> Tangent<T> {
 impl<T: Real> LayerTangent<T> {
     fn reserve(&mut self, shape: &LayerShape, samples: usize) {
         let len = samples * shape.outputs;
-        for (array, len) in [(&mut self.output, len), (&mut self.delta, len), (&mut self.bent, if shape.curved { len } else { 0 })] {
+        let arrays = [
+            (&mut self.output, len),
+            (&mut self.delta, len),
+            (&mut self.bent, if shape.curved { len } else { 0 }),
+            (&mut self.units, if matches!(shape.op, OpShape::Norm(_)) { len } else { 0 }),
+        ];
+        for (array, len) in arrays {
             if array.len() != len {
                 array.reserve_exact(len.saturating_sub(array.len()));
                 array.resize(len, T::ZERO);
@@ -361,35 +302,37 @@ impl<T: Real> LayerTangent<T> {
         }
     }
 
-    /// R a = R z Wᵀ + z Vᵀ + v, R z = φ' ⊙ R a; `before` holds the R z of the layer before, which vanishes for the first.
+    /// R a = R z Wᵀ + z Vᵀ + v, R z = φ' ⊙ R a; `before` holds the R z of what the layer reads, which vanishes for the network's input.
     fn forward(
         &mut self,
         shape: &LayerShape,
         parameters: Weights<'_, T>,
-        samples: usize,
+        segment: &Segment<T>,
         layer: &LayerSegment<T>,
         before: Option<&Self>,
         direction: Direction<'_, T>,
     ) {
+        let samples = segment.samples;
         let before = before.map(|before| View::new(&before.output, samples, shape.inputs));
         let out = ViewMut::new(&mut self.output, samples, shape.outputs);
-        match (&layer.input, before) {
-            (Input::Dense(input), None) => {
+        match (&segment.inputs[shape.sources[0].value], before) {
+            (Some(Input::Dense(input)), None) => {
                 assign_product(out, View::new(input, samples, shape.inputs), direction.weights.weight_transposed(shape));
             }
-            (Input::Dense(input), Some(before)) => assign_sum(
+            (Some(Input::Dense(input)), Some(before)) => assign_sum(
                 out,
                 [
                     (before, parameters.weight_transposed(shape)),
                     (View::new(input, samples, shape.inputs), direction.weights.weight_transposed(shape)),
                 ],
             ),
-            (Input::Compressed { by_sample, .. }, _) => {
+            (Some(Input::Compressed { by_sample, .. }), _) => {
                 let Some(first) = direction.first else { unreachable!("where an input is compressed, the direction is packed") };
                 by_sample.multiply(first, &mut self.output, shape.outputs);
             }
+            (None, _) => unreachable!("what a dense layer reads is kept"),
         }
-        self.finish_output(shape, layer, shape.bias.then(|| &direction.weights.values[shape.weight.end..][..shape.outputs]));
+        self.finish_output(shape, layer, direction.weights.bias(shape));
     }
 
     /// R a ← R a + v, then what is made of it.
@@ -415,26 +358,36 @@ impl<T: Real> LayerTangent<T> {
         );
     }
 
-    /// R δ of this layer, the one before layer `l` of R δ `delta`: (R δ W + δ V) ⊙ φ' + g ⊙ φ'' ⊙ R a, without the network's own curvature
-    /// R δ W ⊙ φ'.
+    /// R a = Σ R z of what the layer reads.
+    fn add_up(&mut self, shape: &LayerShape, layer: &LayerSegment<T>, before: &[Self]) {
+        self.output.fill(T::ZERO);
+        for source in shape.sources.iter().filter_map(|source| source.layer()) {
+            self.output.iter_mut().zip(&before[source].output).for_each(|(a, &z)| *a += z);
+        }
+        self.finish_output(shape, layer, None);
+    }
+
+    /// R g of what a dense layer reads ← R δ W + δ V, without the network's own curvature R δ W; added to it where another layer came before
+    /// on the way back. The deltas are R δ and δ of the dense layer.
     fn backward(
         &mut self,
         shape: &LayerShape,
         parameters: Weights<'_, T>,
-        segment: &Segment<T>,
-        l: usize,
-        delta: &[T],
         direction: Weights<'_, T>,
+        [rdelta, delta]: [View<'_, T>; 2],
+        is_first: bool,
     ) {
-        let out = ViewMut::new(&mut self.delta, segment.samples, shape.inputs);
-        let delta = View::new(delta, segment.samples, shape.outputs);
-        if shape.mixed {
-            let at_the_point = View::new(&segment.layers[l].delta, segment.samples, shape.outputs);
-            assign_sum(out, [(delta, parameters.weight(shape)), (at_the_point, direction.weight(shape))]);
-        } else {
-            assign_product(out, delta, parameters.weight(shape));
+        let samples = rdelta.extents().0;
+        let (first, second) = ((rdelta, parameters.weight(shape)), (delta, direction.weight(shape)));
+        match (is_first, shape.mixed) {
+            (true, true) => assign_sum(ViewMut::new(&mut self.delta, samples, shape.inputs), [first, second]),
+            (true, false) => assign_product(ViewMut::new(&mut self.delta, samples, shape.inputs), first.0, first.1),
+            (false, mixed) => {
+                for (lhs, rhs) in [Some(first), Some(second).filter(|_| mixed)].into_iter().flatten() {
+                    add_product(ViewMut::new(&mut self.delta, samples, shape.inputs), lhs, rhs);
+                }
+            }
         }
-        self.finish_delta(&segment.layers[l - 1]);
     }
 
     /// R δ ← R g ⊙ φ' + g ⊙ φ'' ⊙ R a, where R δ holds R g.

@@ -8,16 +8,19 @@
 
 use rayon::prelude::*;
 
+use super::norm::NormShape;
 use crate::curvature::Curvature;
-use crate::model::{Activation, Network};
+use crate::model::{Activation, Network, Op};
 use crate::numeric::Real;
 
 /// One layer's extents and its place among the parameters.
 #[derive(Clone, Debug)]
 pub(super) struct LayerShape {
+    pub(super) op: OpShape,
+    pub(super) sources: Vec<Source>,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
-    /// Where the weights lie, row by row; the biases follow.
+    /// Where the weights lie, row by row, or a normalization's gain; the biases follow.
     pub(super) weight: std::ops::Range<usize>,
     pub(super) bias: bool,
     /// Whether terms with φ'' take part.
@@ -26,6 +29,30 @@ pub(super) struct LayerShape {
     pub(super) sloped: bool,
     /// Whether the terms that mix a direction with the gradient take part, δ V and δᵀ Rz.
     pub(super) mixed: bool,
+}
+
+/// What a layer computes.
+#[derive(Clone, Debug)]
+pub(super) enum OpShape {
+    Dense,
+    Norm(NormShape),
+    Add,
+}
+
+/// A value that a layer reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    /// Its number: 0 for the network's input.
+    pub(super) value: usize,
+    /// Whether, on the way back, the layer is the first that reaches it.
+    pub(super) is_first_back: bool,
+}
+
+impl Source {
+    /// The layer that makes it; none for the network's input.
+    pub(super) fn layer(self) -> Option<usize> {
+        self.value.checked_sub(1)
+    }
 }
 
 /// For z_0 to z_L, which units take part.
@@ -48,14 +75,25 @@ pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Uni
     let mut start = 0;
     let count = |level: usize, all: usize| units.map_or(all, |units| units.0[level].iter().filter(|&&kept| kept).count());
     let layer = |(l, layer): (usize, &crate::model::Layer)| {
-        let (inputs, outputs) = (count(l, layer.inputs), count(l + 1, layer.outputs));
-        let weight = start..start + inputs * outputs;
-        start = weight.end + if layer.bias.is_some() { outputs } else { 0 };
+        let (first, widths) = (layer.sources[0], network.widths());
+        let (inputs, outputs) = (count(first, widths[first]), count(l + 1, widths[l + 1]));
+        let [weights, biases] = match &layer.op {
+            Op::Dense(dense) => [inputs * outputs, if dense.bias.is_some() { outputs } else { 0 }],
+            op => op.parameters().map(|values| values.map_or(0, Vec::len)),
+        };
+        let weight = start..start + weights;
+        start = weight.end + biases;
         LayerShape {
+            op: match &layer.op {
+                Op::Dense(_) => OpShape::Dense,
+                Op::Norm(norm) => OpShape::Norm(NormShape::new(norm)),
+                Op::Add => OpShape::Add,
+            },
+            sources: sources(network, l, &layer.sources),
             inputs,
             outputs,
             weight,
-            bias: layer.bias.is_some(),
+            bias: biases > 0,
             curved: curvature.has_network_curvature() && !layer.activation.is_piecewise_linear(),
             sloped: layer.activation != Activation::Identity,
             mixed: curvature.has_network_curvature(),
@@ -64,7 +102,40 @@ pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Uni
     network.layers().iter().enumerate().map(layer).collect()
 }
 
-/// Multiplications of one product and one sample.
+/// What layer `l` reads.
+fn sources(network: &Network, l: usize, values: &[usize]) -> Vec<Source> {
+    let source = |(at, &value): (usize, &usize)| {
+        let last_reader = network.readers(value).last() == Some(&l);
+        Source { value, is_first_back: last_reader && !values[..at].contains(&value) }
+    };
+    values.iter().enumerate().map(source).collect()
+}
+
+impl LayerShape {
+    /// Numbers of a row of the weight.
+    pub(super) fn row_length(&self) -> usize {
+        match self.op {
+            OpShape::Dense => self.inputs,
+            OpShape::Norm(_) | OpShape::Add => 1,
+        }
+    }
+
+    /// Whether δ takes part in products or the gradient.
+    pub(super) fn has_delta(&self) -> bool {
+        !matches!(self.op, OpShape::Add)
+    }
+}
+
+/// The values that dense layers read, with their widths: those whose numbers products need.
+pub(super) fn dense_inputs(shapes: &[LayerShape]) -> Vec<(usize, usize)> {
+    let dense = shapes.iter().filter(|shape| matches!(shape.op, OpShape::Dense));
+    let mut values: Vec<_> = dense.map(|shape| (shape.sources[0].value, shape.inputs)).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+/// Multiplications of one product and one sample, of a chain of dense layers.
 fn work(shapes: &[LayerShape]) -> f64 {
     shapes.iter().enumerate().map(|(l, shape)| if l == 0 { 2.0 } else { 6.0 } * (shape.inputs as f64) * (shape.outputs as f64)).sum()
 }
@@ -72,16 +143,19 @@ fn work(shapes: &[LayerShape]) -> f64 {
 impl Units {
     /// No hidden unit and no input yet; all outputs.
     pub(super) fn none_of(network: &Network) -> Self {
-        let mut levels = vec![vec![false; network.inputs()]];
-        levels.extend(network.layers().iter().map(|layer| vec![false; layer.outputs]));
+        let mut levels: Vec<_> = network.widths().iter().map(|&width| vec![false; width]).collect();
         if let Some(outputs) = levels.last_mut() {
             outputs.fill(true);
         }
         Self(levels)
     }
 
-    /// These units, where leaving out the others is worth it and a unit remains in every layer.
+    /// These units, where leaving out the others is worth it and a unit remains in every layer. Only a chain of dense layers can do without
+    /// some of its units: a normalization takes its mean over all.
     pub(super) fn worth_it(self, network: &Network) -> Option<Self> {
+        if !network.is_chain() {
+            return None;
+        }
         let shapes = |units| shapes(network, Curvature::Hessian, units);
         let reduced = shapes(Some(&self));
         let possible = reduced.iter().all(|shape| shape.inputs > 0) && u32::try_from(network.layout().dim()).is_ok();
@@ -98,7 +172,7 @@ impl Units {
                 kept.extend(units.iter().zip(places.by_ref()).filter(|&(&unit, _)| unit && row).map(|(_, place)| place));
             };
             rows.iter().for_each(|&row| keep(columns, row));
-            if layer.bias.is_some() {
+            if layer.op.parameters()[1].is_some() {
                 keep(rows, true);
             }
         }

@@ -150,15 +150,32 @@ impl Cut<'_> {
 
     /// The same of the layer's biases, in all directions, each with its shard; none where there are none.
     pub(super) fn biases(&self, index: usize, layer: Extents, decay: f32, accumulate: bool) -> Vec<(usize, Weights)> {
+        let bias = |piece: &Piece, window: &Window| {
+            let at = piece.bias? + window.rows.start - piece.rows.start;
+            Some(Weights { columns: 1, row_stride: 1, ..self.sums(piece, window, at, layer, decay, accumulate) })
+        };
+        self.by_rows(index, bias)
+    }
+
+    /// The same of a normalization's gain: x̂ and R x̂, arrays of one row more than the layer has, take the place of z.
+    pub(super) fn gains(&self, index: usize, layer: Extents, decay: f32, accumulate: bool) -> Vec<(usize, Weights)> {
+        let standard = Extents { inputs: layer.outputs + 1, ..layer };
+        let gain = |piece: &Piece, window: &Window| {
+            let row = window.rows.start * self.samples4;
+            let sums = self.sums(piece, window, piece.weight + window.rows.start - piece.rows.start, standard, decay, accumulate);
+            Some(Weights { columns: 1, row_stride: 1, input_offset4: word(row), tangent_input_offset4: word(row), ..sums })
+        };
+        self.by_rows(index, gain)
+    }
+
+    /// What `params` makes of the rows of layer `index`, as many at once as a grid has.
+    fn by_rows(&self, index: usize, params: impl Fn(&Piece, &Window) -> Option<Weights>) -> Vec<(usize, Weights)> {
+        let height = self.device.max_workgroups();
         let mut steps = Vec::new();
         for piece in self.shards.layer(index) {
-            let Some(bias) = piece.bias else { continue };
-            let height = self.device.max_workgroups();
             for first in piece.rows.clone().step_by(height) {
                 let window = Window { rows: first..piece.rows.end.min(first + height), directions: 0..self.directions };
-                let at = bias + window.rows.start - piece.rows.start;
-                let params = Weights { columns: 1, row_stride: 1, ..self.sums(piece, &window, at, layer, decay, accumulate) };
-                steps.push((piece.shard, params));
+                steps.extend(params(piece, &window).map(|params| (piece.shard, params)));
             }
         }
         steps

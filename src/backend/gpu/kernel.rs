@@ -23,6 +23,22 @@ pub enum Kernel {
     Gradient,
     BiasSums,
     BiasGradient,
+    NormForward(RowNorm),
+    NormBackward(RowNorm),
+    NormForwardOver(RowNorm),
+    NormBackwardOver(RowNorm),
+    BatchForward,
+    BatchBackward,
+    BatchForwardOver,
+    BatchBackwardOver,
+    GainSums,
+    GainSumsFirst,
+    GainGradient,
+    Accumulate,
+    AccumulateOver,
+    Activate(Activation),
+    ActivateOver,
+    Settle(Curve),
     DotPartials,
     DotTotal,
     Divide,
@@ -43,6 +59,15 @@ pub enum Curve {
     Curved,
     /// φ'' = 0, and its arrays do not exist.
     Linear,
+}
+
+/// A normalization by the statistics of each sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowNorm {
+    /// Mean and variance.
+    Layer,
+    /// The mean square.
+    Rms,
 }
 
 /// The formula of a loss's terms.
@@ -144,7 +169,10 @@ impl Variant {
     pub fn constants(self) -> Vec<(&'static str, f64)> {
         let mut constants = self.tile.map_or_else(Vec::new, Tile::constants);
         match self.kernel {
-            Kernel::Forward(activation, _) => constants.push(("ACTIVATION", activation_id(activation))),
+            Kernel::Forward(activation, _) | Kernel::Activate(activation) => constants.push(("ACTIVATION", activation_id(activation))),
+            Kernel::NormForward(norm) | Kernel::NormBackward(norm) | Kernel::NormForwardOver(norm) | Kernel::NormBackwardOver(norm) => {
+                constants.push(("NORM", if norm == RowNorm::Layer { 0.0 } else { 1.0 }));
+            }
             Kernel::Loss(formula) | Kernel::LossOver(formula) | Kernel::OutputGradient(formula) => constants.push(("LOSS", formula.id())),
             _ => {}
         }
@@ -167,6 +195,16 @@ impl Kernel {
             Self::Gradient,
             Self::BiasSums,
             Self::BiasGradient,
+            Self::BatchForward,
+            Self::BatchBackward,
+            Self::BatchForwardOver,
+            Self::BatchBackwardOver,
+            Self::GainSums,
+            Self::GainSumsFirst,
+            Self::GainGradient,
+            Self::Accumulate,
+            Self::AccumulateOver,
+            Self::ActivateOver,
             Self::DotPartials,
             Self::DotTotal,
             Self::Divide,
@@ -179,7 +217,11 @@ impl Kernel {
             Self::Peak,
             Self::Copy,
         ];
-        forward.chain(passes).chain(losses).chain(fixed).collect()
+        let norms = [RowNorm::Layer, RowNorm::Rms].into_iter().flat_map(|norm| {
+            [Self::NormForward(norm), Self::NormBackward(norm), Self::NormForwardOver(norm), Self::NormBackwardOver(norm)]
+        });
+        let others = Activation::ALL.map(Self::Activate).into_iter().chain(curves.map(Self::Settle));
+        forward.chain(passes).chain(losses).chain(norms).chain(others).chain(fixed).collect()
     }
 
     /// The entry point.
@@ -203,6 +245,23 @@ impl Kernel {
             Self::Gradient => "gradient",
             Self::BiasSums => "bias_sums",
             Self::BiasGradient => "bias_gradient",
+            Self::NormForward(_) => "norm_forward",
+            Self::NormBackward(_) => "norm_backward",
+            Self::NormForwardOver(_) => "norm_forward_over",
+            Self::NormBackwardOver(_) => "norm_backward_over",
+            Self::BatchForward => "batch_forward",
+            Self::BatchBackward => "batch_backward",
+            Self::BatchForwardOver => "batch_forward_over",
+            Self::BatchBackwardOver => "batch_backward_over",
+            Self::GainSums => "gain_sums",
+            Self::GainSumsFirst => "gain_sums_first",
+            Self::GainGradient => "gain_gradient",
+            Self::Accumulate => "accumulate",
+            Self::AccumulateOver => "accumulate_over",
+            Self::Activate(_) => "activate",
+            Self::ActivateOver => "activate_over",
+            Self::Settle(Curved) => "settle",
+            Self::Settle(Linear) => "settle_linear",
             Self::DotPartials => "dot_partials",
             Self::DotTotal => "dot_total",
             Self::Divide => "divide",
@@ -231,5 +290,8 @@ fn activation_id(activation: Activation) -> f64 {
         Activation::Tanh => 7.0,
         Activation::Sigmoid => 8.0,
         Activation::Softplus => 9.0,
+        Activation::Mish => 10.0,
+        Activation::Hardswish => 11.0,
+        Activation::Selu => 12.0,
     }
 }

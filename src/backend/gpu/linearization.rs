@@ -7,17 +7,20 @@ use super::kernel::{Curve, Formula, Kernel};
 use super::product::{self, product_cost};
 use super::segment::Segment;
 use super::space::{GpuBlock, GpuSpace, word};
+use super::unary::{self, NormPass, Statistics, standard_rows};
 use super::uniforms;
 use crate::curvature::{Curvature, Objective, OutputCurvature};
 use crate::error::Result;
 use crate::krylov::VectorSpace as _;
-use crate::model::{Activation, Network};
+use crate::model::{Activation, Network, Op};
 use crate::numeric::Real;
 
 /// The network and its loss at θ, as the kernels see them.
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) layers: Vec<LayerModel>,
+    /// Of the layers that normalize.
+    pub(super) statistics: Vec<Option<Statistics>>,
     loss: Formula,
     pub(super) curvature: Curvature,
     /// Of a term in its sample's loss.
@@ -31,14 +34,30 @@ pub(super) struct Model {
 }
 
 /// A layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LayerModel {
+    pub(super) op: OpModel,
+    /// The values that it reads: 0 the network's input, l + 1 what layer l makes.
+    pub(super) sources: Vec<usize>,
     pub(super) extents: Extents,
-    activation: Activation,
-    /// Whether `bend` is kept: terms with φ'' take part, or the layer is the last, whose kernel at θ has one form only.
+    pub(super) activation: Activation,
+    /// Whether `bend` is kept: terms with φ'' take part, or the layer's kernel at θ has one form only, as those of the last layer and of
+    /// layers that are not dense.
     pub(super) curve: Curve,
     /// Whether terms with φ'' take part in products.
     pub(super) tangent_curve: Curve,
+    /// Layers that read what it makes.
+    readers: Vec<usize>,
+    /// Whether one dense layer alone reads it, whose pass on the way back then finishes it.
+    pub(super) is_fused: bool,
+}
+
+/// What a layer computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpModel {
+    Dense,
+    Norm,
+    Add,
 }
 
 /// The layers of `network` for products with `curvature`.
@@ -47,14 +66,31 @@ pub(super) fn layers(network: &Network, curvature: Curvature) -> Vec<LayerModel>
     let layers = network.layers().iter().enumerate().map(|(index, layer)| {
         let bends = curvature.has_network_curvature() && !layer.activation.is_piecewise_linear();
         let tangent_curve = if bends { Curve::Curved } else { Curve::Linear };
+        let op = match layer.op {
+            Op::Dense(_) => OpModel::Dense,
+            Op::Norm(_) => OpModel::Norm,
+            Op::Add => OpModel::Add,
+        };
+        let readers = network.readers(index + 1);
         LayerModel {
-            extents: Extents { inputs: layer.inputs, outputs: layer.outputs },
+            extents: Extents { inputs: network.widths()[layer.sources[0]], outputs: network.widths()[index + 1] },
             activation: layer.activation,
-            curve: if index < last { tangent_curve } else { Curve::Curved },
+            curve: if index < last && op == OpModel::Dense { tangent_curve } else { Curve::Curved },
             tangent_curve,
+            is_fused: matches!(readers[..], [reader] if network.layers()[reader].dense().is_some()),
+            readers,
+            op,
+            sources: layer.sources.clone(),
         }
     });
     layers.collect()
+}
+
+/// Whether layer `index` is the first on the way back to reach what layer `source` makes, by its source number `turn`.
+pub(super) fn is_first_back(layers: &[LayerModel], index: usize, turn: usize) -> bool {
+    let LayerModel { sources, .. } = &layers[index];
+    let Some(made_by) = sources[turn].checked_sub(1) else { return true };
+    layers[made_by].readers.last() == Some(&index) && !sources[..turn].contains(&sources[turn])
 }
 
 /// What both passes leave of one segment.
@@ -76,13 +112,15 @@ pub(super) struct LayerPoint {
     pub(super) first: Array,
     /// g ⊙ φ''(a).
     pub(super) bend: Option<Array>,
-    /// δ.
+    /// δ; before all that reads the layer has been gone back through, g.
     pub(super) delta: Array,
+    /// x̂ of a normalization, [width + 1, padded samples]: the last row is for what the statistics leave of each sample.
+    pub(super) standard: Option<Array>,
 }
 
 /// Numbers of a [`Point`] for each padded sample.
 pub(super) fn numbers_per_sample(layers: &[LayerModel]) -> usize {
-    let kept = |layer: &LayerModel| layer.extents.outputs * if layer.curve == Curve::Curved { 4 } else { 3 };
+    let kept = |layer: &LayerModel| layer.extents.outputs * if layer.curve == Curve::Curved { 4 } else { 3 } + standard_rows(layer);
     layers.iter().map(kept).sum::<usize>() + layers.last().map_or(0, |last| last.extents.outputs) + 1
 }
 
@@ -92,7 +130,11 @@ impl Point {
         let layer = |layer: &LayerModel| {
             let array = || device.buffer("activations", layer.extents.outputs * padded);
             let bend = if layer.curve == Curve::Curved { Some(array()?) } else { None };
-            Ok(LayerPoint { value: array()?, first: array()?, bend, delta: array()? })
+            let standard = match standard_rows(layer) {
+                0 => None,
+                rows => Some(device.buffer("normalized activations", rows * padded)?),
+            };
+            Ok(LayerPoint { value: array()?, first: array()?, bend, delta: array()?, standard })
         };
         let outputs = layers.last().map_or(0, |last| last.extents.outputs);
         Ok(Self {
@@ -102,12 +144,9 @@ impl Point {
         })
     }
 
-    /// z of the layer below layer `index`, `input` being that of the network.
-    pub(super) fn incoming<'a>(&'a self, index: usize, input: &'a Array) -> &'a Array {
-        match index {
-            0 => input,
-            _ => &self.layers[index - 1].value,
-        }
+    /// z_`value`, `input` being that of the network.
+    pub(super) fn value<'a>(&'a self, value: usize, input: &'a Array) -> &'a Array {
+        value.checked_sub(1).map_or(input, |layer| &self.layers[layer].value)
     }
 }
 
@@ -121,6 +160,7 @@ impl Model {
         let positive: Vec<f32> = (0..network.outputs()).map(|output| f32::from_f64(objective.criterion().output_weight(output))).collect();
         Ok(Self {
             layers: layers(network, curvature),
+            statistics: network.layers().iter().map(|layer| Statistics::new(space.device(), &layer.op)).collect::<Result<_>>()?,
             loss,
             curvature,
             share: f32::from_f64(objective.output_share()),
@@ -165,12 +205,24 @@ impl Model {
 
     fn forward(&self, cut: &Cut<'_>, input: &Array, point: &Point) -> Result<()> {
         for (index, (layer, at)) in self.layers.iter().zip(&point.layers).enumerate() {
-            for step in cut.forward(index, layer.extents, 0) {
-                let weights = &self.parameters.shards[step.shard];
-                let mut bindings = vec![(1, &**weights), (2, &**point.incoming(index, input)), (5, &*at.value), (6, &*at.first)];
-                bindings.extend(at.bend.as_deref().map(|bend| (7, bend)));
-                product::pass_with(cut.device, Kernel::Forward(layer.activation, layer.curve), step.tile, step.params, 1, &bindings)?;
+            let incoming = point.value(layer.sources[0], input);
+            if layer.op == OpModel::Dense {
+                for step in cut.forward(index, layer.extents, 0) {
+                    let weights = &self.parameters.shards[step.shard];
+                    let mut bindings = vec![(1, &**weights), (2, &**incoming), (5, &*at.value), (6, &*at.first)];
+                    bindings.extend(at.bend.as_deref().map(|bend| (7, bend)));
+                    product::pass_with(cut.device, Kernel::Forward(layer.activation, layer.curve), step.tile, step.params, 1, &bindings)?;
+                }
+                continue;
             }
+            match (NormPass::new(self, cut, index), &at.standard) {
+                (Some(pass), Some(standard)) => pass.forward(incoming, standard, &at.value)?,
+                _ => {
+                    let sources: Vec<_> = layer.sources.iter().map(|&source| point.value(source, input)).collect();
+                    unary::add_up(cut, layer.extents.outputs, 1, &sources, &at.value)?;
+                }
+            }
+            unary::activate(cut, layer, layer.activation, at)?;
         }
         Ok(())
     }
@@ -193,14 +245,47 @@ impl Model {
     }
 
     fn backward(&self, cut: &Cut<'_>, point: &Point) -> Result<()> {
-        for index in (1..self.layers.len()).rev() {
-            let (below, curve) = (&point.layers[index - 1], self.layers[index - 1].curve);
-            for step in cut.backward(index, self.layers[index].extents, Terms::Point) {
-                let weights = &self.parameters.shards[step.shard];
-                let mut bindings = vec![(1, &**weights), (2, &*point.layers[index].delta), (5, &*below.first), (7, &*below.delta)];
-                bindings.extend(below.bend.as_deref().map(|bend| (6, bend)));
-                product::pass_with(cut.device, Kernel::Backward(curve), step.tile, step.params, 1, &bindings)?;
+        let last = self.layers.len() - 1;
+        for (index, (layer, at)) in self.layers.iter().zip(&point.layers).enumerate().rev() {
+            if !layer.is_fused && index < last {
+                unary::settle(cut, layer, at)?;
             }
+            for (turn, source) in layer.sources.iter().enumerate() {
+                let Some(source) = source.checked_sub(1) else { continue };
+                let (below, model) = (&point.layers[source], &self.layers[source]);
+                let accumulate = !is_first_back(&self.layers, index, turn);
+                match layer.op {
+                    OpModel::Dense => self.backward_product(cut, index, (model, below), &at.delta, accumulate)?,
+                    OpModel::Norm => {
+                        if let Some(pass) = NormPass::new(self, cut, index) {
+                            pass.backward(at, &below.delta, accumulate)?;
+                        }
+                    }
+                    OpModel::Add => unary::add(cut, layer.extents.outputs, 1, &at.delta, &below.delta, accumulate)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Wᵀ δ of dense layer `index` for what layer `below` makes: finished, or its share of g.
+    fn backward_product(
+        &self,
+        cut: &Cut<'_>,
+        index: usize,
+        (model, below): (&LayerModel, &LayerPoint),
+        delta: &Array,
+        accumulate: bool,
+    ) -> Result<()> {
+        for mut step in cut.backward(index, self.layers[index].extents, Terms::Point) {
+            if !model.is_fused {
+                step.params.finish = 0;
+                step.params.accumulate |= u32::from(accumulate);
+            }
+            let weights = &self.parameters.shards[step.shard];
+            let mut bindings = vec![(1, &**weights), (2, &**delta), (5, &*below.first), (7, &*below.delta)];
+            bindings.extend(below.bend.as_deref().map(|bend| (6, bend)));
+            product::pass_with(cut.device, Kernel::Backward(model.curve), step.tile, step.params, 1, &bindings)?;
         }
         Ok(())
     }

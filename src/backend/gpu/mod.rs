@@ -24,12 +24,13 @@ mod tile;
 mod tile_cache;
 mod tiles;
 mod tuner;
+mod unary;
 pub mod uniforms;
 
 pub use adapter::{AdapterInfo, Software, adapters};
 pub use basis::GpuBasis;
 pub use device::{Ceilings, Device};
-pub use kernel::{Curve, Formula, Kernel, Variant};
+pub use kernel::{Curve, Formula, Kernel, RowNorm, Variant};
 pub use operator::Gpu;
 pub use space::{GpuBlock, GpuScalars, GpuSpace};
 pub use tile::{Form, Tile};

@@ -1,6 +1,8 @@
 //! Products with the Hessian and other operators of the objective: tangent passes forward and backward over the linearization, and the
 //! weight products, segment by segment.
 
+mod sums;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,12 +13,13 @@ use super::clock::{Part, Spent};
 use super::cut::{Cut, Terms};
 use super::device::Device;
 use super::kernel::{Curve, Kernel, Variant};
-use super::linearization::{Model, Point};
+use super::linearization::{Model, OpModel, Point, is_first_back};
 use super::peak;
 use super::product::{self, product_cost};
 use super::schedule::{self, Held};
 use super::segment::Segment;
 use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
+use super::unary::{self, Back, NormPass, standard_rows};
 use super::uniforms::Krylov;
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Schedule};
 use crate::error::Result;
@@ -55,6 +58,8 @@ struct Tangents {
     values: Vec<Array>,
     /// R s on the way forward, R δ on the way back.
     deltas: Vec<Array>,
+    /// R x̂ of the layers that normalize, [b, width + 1, padded samples].
+    standards: Vec<Option<Array>>,
 }
 
 /// What the passes over one segment read and write.
@@ -68,6 +73,13 @@ struct Passes<'a> {
     tangents: &'a Tangents,
     /// Whether the result holds the sums over earlier segments.
     accumulate: bool,
+}
+
+impl Tangents {
+    /// R z_`value`; none of the network's input.
+    fn value(&self, value: usize) -> Option<&Array> {
+        value.checked_sub(1).map(|layer| &self.values[layer])
+    }
 }
 
 impl Gpu {
@@ -141,6 +153,8 @@ impl Gpu {
         for layer in &self.model.layers {
             tangents.values.push(array(layer.extents.outputs)?);
             tangents.deltas.push(array(layer.extents.outputs)?);
+            let rows = standard_rows(layer);
+            tangents.standards.push(if rows > 0 { Some(array(rows)?) } else { None });
         }
         tangents.columns = columns;
         Ok(())
@@ -150,11 +164,16 @@ impl Gpu {
     fn forward(&self, passes: &Passes<'_>, vector: &GpuBlock) -> Result<()> {
         let &Passes { ref cut, segment, factor, input, point, tangents, .. } = passes;
         for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
+            if layer.op != OpModel::Dense {
+                self.forward_unary(passes, index, vector)?;
+                continue;
+            }
             // The data have no tangent: what is bound in its place is not read.
-            let (below, depth) = if index == 0 { (input, 0) } else { (&tangents.values[index - 1], layer.extents.inputs) };
+            let (below, depth) = tangents.value(layer.sources[0]).map_or((input, 0), |below| (below, layer.extents.inputs));
+            let incoming = point.value(layer.sources[0], input);
             for step in cut.forward(index, layer.extents, depth) {
                 let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
-                let read = [(1, &**weights), (2, &**point.incoming(index, input)), (3, &**vector), (4, &**below), (5, &*at.first)];
+                let read = [(1, &**weights), (2, &**incoming), (3, &**vector), (4, &**below), (5, &*at.first)];
                 let mut bindings = Vec::from(read);
                 bindings.push((7, &*tangents.values[index]));
                 if let (Curve::Curved, Some(bend)) = (layer.tangent_curve, &at.bend) {
@@ -178,72 +197,57 @@ impl Gpu {
         cut.device.dispatch(kernel, params, &bindings, grid, cost)
     }
 
+    /// R z and R s of a layer that is not dense.
+    fn forward_unary(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock) -> Result<()> {
+        let &Passes { ref cut, input, point, tangents, .. } = passes;
+        let (layer, at, tangent) = (&self.model.layers[index], &point.layers[index], &tangents.values[index]);
+        match (NormPass::new(&self.model, cut, index), &tangents.standards[index]) {
+            (Some(pass), Some(standard)) => {
+                pass.forward_over(vector, tangents.value(layer.sources[0]).unwrap_or(input), at, standard, tangent)?;
+            }
+            _ => {
+                let sources: Vec<_> = layer.sources.iter().filter_map(|&source| tangents.value(source)).collect();
+                unary::add_up(cut, layer.extents.outputs, cut.directions, &sources, tangent)?;
+            }
+        }
+        unary::activate_over(cut, layer, at, tangent, &tangents.deltas[index])
+    }
+
     /// R δ, layer by layer, and each layer's part of the product.
     fn backward(&self, passes: &Passes<'_>, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
         let &Passes { ref cut, point, tangents, .. } = passes;
         for (index, layer) in self.model.layers.iter().enumerate().rev() {
             self.weights(passes, index, vector, result)?;
-            if index == 0 {
-                break;
-            }
-            let (below, curve) = (&point.layers[index - 1], self.model.layers[index - 1].tangent_curve);
-            let terms = if self.model.curvature.has_network_curvature() { Terms::Both } else { Terms::Tangent };
-            for step in cut.backward(index, layer.extents, terms) {
-                let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
-                let bindings = [
-                    (1, &**weights),
-                    (2, &*point.layers[index].delta),
-                    (3, &**vector),
-                    (4, &*tangents.deltas[index]),
-                    (5, &*below.first),
-                    (6, &*tangents.deltas[index - 1]),
-                ];
-                product::pass_with(cut.device, Kernel::BackwardOver(curve), step.tile, step.params, step.directions, &bindings)?;
+            for (turn, source) in layer.sources.iter().enumerate() {
+                let Some(source) = source.checked_sub(1) else { continue };
+                let curve = self.model.layers[source].tangent_curve;
+                let back = Back {
+                    at: &point.layers[index],
+                    standard: tangents.standards[index].as_ref(),
+                    delta: &tangents.deltas[index],
+                    first: &point.layers[source].first,
+                    target: &tangents.deltas[source],
+                    accumulate: curve == Curve::Curved || !is_first_back(&self.model.layers, index, turn),
+                };
+                match (layer.op, NormPass::new(&self.model, cut, index)) {
+                    (OpModel::Dense, _) => self.backward_product(cut, index, vector, &back, curve)?,
+                    (_, Some(pass)) => pass.backward_over(vector, &back)?,
+                    _ => unary::add_back_over(cut, layer.extents.outputs, &back)?,
+                }
             }
         }
         Ok(())
     }
 
-    /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias; without the network's own curvature Rδ zᵀ + λV.
-    fn weights(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
-        let &Passes { ref cut, input, point, tangents, accumulate, .. } = passes;
-        let extents = self.model.layers[index].extents;
-        let both = index > 0 && self.model.curvature.has_network_curvature();
-        let (kernel, terms) = if both { (Kernel::Weights, 2) } else { (Kernel::WeightsFirst, 1) };
-        let decay = if self.model.curvature.has_weight_decay() { self.weight_decay } else { WeightDecay::default() };
-        for step in cut.weights(index, extents, terms, f32::from_f64(decay.factor), accumulate) {
-            let (vector, result) = (&vector.shards[step.shard], &result.shards[step.shard]);
-            let mut bindings = vec![(1, &*tangents.deltas[index]), (2, &**point.incoming(index, input)), (5, &**vector), (6, &**result)];
-            if both {
-                bindings.extend([(3, &*point.layers[index].delta), (4, &*tangents.values[index - 1])]);
-            }
-            product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
-        }
-        for (shard, params) in cut.biases(index, extents, f32::from_f64(decay.of_biases()), accumulate) {
-            let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[shard]), (6, &*result.shards[shard])];
-            product::bias(cut.device, Kernel::BiasSums, params, cut.directions, &bindings)?;
-        }
-        Ok(())
-    }
-
-    /// Adds a segment's part to the gradient, and that of `decay` with the first.
-    fn gradient(
-        &self,
-        cut: &Cut<'_>,
-        (input, point): (&Array, &Point),
-        decay: WeightDecay,
-        accumulate: bool,
-        gradient: &GpuBlock,
-    ) -> Result<()> {
-        for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
-            let arrays = |shard: usize| [(5, &*self.model.parameters.shards[shard]), (6, &*gradient.shards[shard]), (3, &*at.delta)];
-            for step in cut.weights(index, layer.extents, 1, f32::from_f64(decay.factor), accumulate) {
-                let bindings = [&arrays(step.shard)[..], &[(2, &**point.incoming(index, input))]].concat();
-                product::weights_with(cut.device, Kernel::Gradient, step.tile, step.params, 1, &bindings)?;
-            }
-            for (shard, params) in cut.biases(index, layer.extents, f32::from_f64(decay.of_biases()), accumulate) {
-                product::bias(cut.device, Kernel::BiasGradient, params, 1, &arrays(shard))?;
-            }
+    /// The share of R δ that dense layer `index` gives to what it reads.
+    fn backward_product(&self, cut: &Cut<'_>, index: usize, vector: &GpuBlock, back: &Back<'_>, curve: Curve) -> Result<()> {
+        let terms = if self.model.curvature.has_network_curvature() { Terms::Both } else { Terms::Tangent };
+        for mut step in cut.backward(index, self.model.layers[index].extents, terms) {
+            step.params.accumulate |= u32::from(back.accumulate);
+            let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
+            let bindings =
+                [(1, &**weights), (2, &*back.at.delta), (3, &**vector), (4, &**back.delta), (5, &**back.first), (6, &**back.target)];
+            product::pass_with(cut.device, Kernel::BackwardOver(curve), step.tile, step.params, step.directions, &bindings)?;
         }
         Ok(())
     }

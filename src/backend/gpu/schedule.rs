@@ -4,12 +4,13 @@
 use super::array::Array;
 use super::device::Device;
 use super::linearization::{Model, Point, layers, numbers_per_sample};
-use super::segment::{Data, Segment, expected_per_sample, upload};
+use super::segment::{Data, Segment, expected_per_sample, tallest, upload};
 use super::shards::Shards;
 use super::space::GpuSpace;
+use super::unary::standard_rows;
 use crate::curvature::{Capacity, Curvature, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Schedule};
 use crate::error::Result;
-use crate::model::Network;
+use crate::model::{Network, NormKind, Op};
 
 /// The linearization at θ, segment by segment.
 #[derive(Debug)]
@@ -106,14 +107,15 @@ const SHARD_COLUMNS: usize = 8;
 
 /// Most columns of vectors in `shards` and of activations in segments of `padded` samples.
 pub(super) fn max_columns(network: &Network, device: &Device, shards: &Shards, padded: usize) -> usize {
-    let width = network.layers().iter().map(|layer| layer.outputs).max().unwrap_or(1);
+    let width = tallest(network);
     (device.array_bytes() / (4 * shards.longest().max(width * padded))).clamp(1, device.max_workgroups())
 }
 
 /// Bytes of the tangents of one column.
 pub(super) fn column_bytes(network: &Network, padded: usize) -> usize {
-    let outputs: usize = network.layers().iter().map(|layer| layer.outputs).sum();
-    2 * 4 * outputs * padded
+    let outputs: usize = network.widths()[1..].iter().sum();
+    let standards: usize = layers(network, Curvature::Hessian).iter().map(standard_rows).sum();
+    4 * (2 * outputs + standards) * padded
 }
 
 /// How a job fits into the memory of `device`, found without allocating anything there.
@@ -134,6 +136,13 @@ pub(super) fn plan(objective: &Objective, curvature: Curvature, device: &Device,
     MemoryPlan::choose(demand, &capacity, |schedule| footprint(network, curvature, &shards, samples, most, schedule))
 }
 
+/// Numbers of the constants of batch normalizations.
+fn running_statistics(network: &Network) -> usize {
+    let constants = |op: &Op| matches!(op, Op::Norm(norm) if matches!(norm.kind, NormKind::Batch { .. }));
+    let norms = network.layers().iter().zip(&network.widths()[1..]).filter(|(layer, _)| constants(&layer.op));
+    norms.map(|(_, width)| 2 * width).sum()
+}
+
 /// Bytes of all that an operator and its products allocate.
 fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: usize, most: usize, schedule: Schedule) -> Footprint {
     let segments = Segment::cut(samples, most.min(schedule.micro_batch.next_multiple_of(4)));
@@ -151,7 +160,7 @@ fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: 
     };
     let mean_gradients = if curvature.is_centred() { bytes(shards.padded()) } else { 0 };
     Footprint::default()
-        .with("parameters", bytes(shards.padded()), 0)
+        .with("parameters", bytes(shards.padded() + running_statistics(network)), 0)
         .with("data", bytes(data), 0)
         .with("linearization", bytes(numbers_per_sample(&layers(network, curvature)) * points), 0)
         .with("loss", bytes(longest + outputs), 0)

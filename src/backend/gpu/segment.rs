@@ -6,7 +6,7 @@ use super::array::Array;
 use super::device::Device;
 use crate::curvature::Objective;
 use crate::error::{Error, Result};
-use crate::model::{Network, Targets};
+use crate::model::{Layer, Network, Op, Targets};
 use crate::numeric::Real;
 
 /// Columns for which a segment's tangents should fit a binding.
@@ -39,8 +39,7 @@ impl Segment {
     /// # Errors
     /// [`Error::Memory`] where not even four fit.
     pub(super) fn most(network: &Network, device: &Device) -> Result<usize> {
-        let widths = network.layers().iter().map(|layer| layer.outputs);
-        let width = widths.chain([network.inputs(), expected_per_sample(network)]).max().unwrap_or(1);
+        let width = tallest(network).max(network.inputs()).max(expected_per_sample(network));
         let fitting = device.array_bytes() / (4 * width);
         if fitting < 4 {
             return Err(Error::Memory(format!(
@@ -52,6 +51,12 @@ impl Segment {
         let preferred = (fitting / COLUMNS).max(4).min(SAMPLES_OF_A_WORKGROUP * device.max_workgroups());
         Ok(preferred / 4 * 4)
     }
+}
+
+/// Most rows of an array of activations that a layer makes: its width, and one more of what a normalization standardizes.
+pub(super) fn tallest(network: &Network) -> usize {
+    let rows = |(layer, width): (&Layer, &usize)| width + usize::from(matches!(layer.op, Op::Norm(_)));
+    network.layers().iter().zip(&network.widths()[1..]).map(rows).max().unwrap_or(1)
 }
 
 /// A segment's data on the device.

@@ -53,6 +53,7 @@ sources! {
     SHARED = "common/shared.wgsl";
     REDUCE = "common/reduce.wgsl";
     ACTIVATION = "common/activation.wgsl";
+    NORM_OPERANDS = "common/norm.wgsl";
     DIRECT_8X4 = "tiles/direct_8x4.wgsl";
     DIRECT_16X8 = "tiles/direct_16x8.wgsl";
     SUBGROUP_16X8 = "tiles/subgroup_16x8.wgsl";
@@ -70,6 +71,10 @@ sources! {
     BACKWARD_OVER = "backward_over.wgsl";
     WEIGHTS = "weights.wgsl";
     BIAS = "bias.wgsl";
+    NORM = "norm.wgsl";
+    BATCH = "batch.wgsl";
+    GAIN = "gain.wgsl";
+    ELEMENTWISE = "elementwise.wgsl";
     LOSS = "loss.wgsl";
     KRYLOV = "krylov.wgsl";
     PROBE = "probe.wgsl";
@@ -100,6 +105,18 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
             Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: form == Form::Subgroup16x8 }
         }
         Kernel::BiasSums | Kernel::BiasGradient => fixed(&[&REDUCE, &WEIGHT_PRODUCT, &BIAS], &["bias_sums", "bias_gradient"]),
+        Kernel::NormForward(_) | Kernel::NormBackward(_) | Kernel::NormForwardOver(_) | Kernel::NormBackwardOver(_) => {
+            fixed(&[&NORM_OPERANDS, &NORM], &["norm_forward", "norm_backward", "norm_forward_over", "norm_backward_over"])
+        }
+        Kernel::BatchForward | Kernel::BatchBackward | Kernel::BatchForwardOver | Kernel::BatchBackwardOver => {
+            fixed(&[&NORM_OPERANDS, &BATCH], &["batch_forward", "batch_backward", "batch_forward_over", "batch_backward_over"])
+        }
+        Kernel::GainSums | Kernel::GainSumsFirst | Kernel::GainGradient => {
+            fixed(&[&REDUCE, &WEIGHT_PRODUCT, &GAIN], &["gain_sums", "gain_sums_first", "gain_gradient"])
+        }
+        Kernel::Accumulate | Kernel::AccumulateOver | Kernel::Activate(_) | Kernel::ActivateOver | Kernel::Settle(_) => {
+            fixed(&[&ACTIVATION, &ELEMENTWISE], &["accumulate", "accumulate_over", "activate", "activate_over", "settle", "settle_linear"])
+        }
         Kernel::Loss(_) | Kernel::LossOver(_) | Kernel::OutputGradient(_) | Kernel::OuterOver => {
             fixed(&[&ACTIVATION, &LOSS], &["loss", "loss_over", "output_gradient", "outer_over"])
         }

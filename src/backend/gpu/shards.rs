@@ -31,7 +31,7 @@ pub(super) struct Run {
 pub(super) struct Piece {
     pub(super) shard: usize,
     pub(super) rows: Range<usize>,
-    /// Where the weights begin in the shard.
+    /// Where the weights begin in the shard, or a normalization's gain.
     pub(super) weight: usize,
     /// Where the biases do.
     pub(super) bias: Option<usize>,
@@ -70,31 +70,36 @@ impl Shards {
         let mut shards = vec![Shard::default()];
         let mut layers = Vec::new();
         for (index, (layer, range)) in network.layers().iter().zip(layout.layers()).enumerate() {
-            let row_length = layer.inputs + usize::from(range.bias.is_some());
-            let capacity = preferred.max(row_length.next_multiple_of(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
+            let outputs = network.widths()[index + 1];
+            // A normalization's kernels see all of its parameters at once, a row of a gain being one number.
+            let (inputs, is_whole) = layer.dense().map_or((1, true), |dense| (dense.inputs, false));
+            let row_length = inputs + usize::from(range.bias.is_some());
+            let (least, least_rows) = if is_whole { (outputs * row_length, outputs) } else { (row_length, 1) };
+            let capacity = preferred.max(least.next_multiple_of(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
             if capacity > most {
                 return Err(Error::Memory(format!(
-                    "layer {index}: a row of {row_length} parameters needs {} bytes in one binding, the device allows {}: use --backend cpu",
+                    "layer {index}: {} of {least} parameters needs {} bytes in one binding, the device allows {}: use --backend cpu",
+                    if is_whole { "a normalization" } else { "a row" },
                     4 * capacity,
                     4 * most
                 )));
             }
             let mut pieces = Vec::new();
-            let mut row = 0;
-            while row < layer.outputs {
+            let mut row = if range.weight.is_empty() { outputs } else { 0 };
+            while row < outputs {
                 let at = shards.len() - 1;
                 let start = shards[at].stride;
-                let left = layer.outputs - row;
+                let left = outputs - row;
                 let mut rows = (capacity.saturating_sub(start) / row_length).min(left);
                 if rows < left && (rows >= TILE_ROWS || start > 0) {
                     rows -= rows % TILE_ROWS;
                 }
-                if rows == 0 {
+                if rows < least_rows {
                     shards.push(Shard::default());
                     continue;
                 }
-                let bias = range.bias.as_ref().map(|bias| (bias.start + row, start + rows * layer.inputs));
-                let weight = Run { source: range.weight.start + row * layer.inputs, target: start, len: rows * layer.inputs };
+                let bias = range.bias.as_ref().map(|bias| (bias.start + row, start + rows * inputs));
+                let weight = Run { source: range.weight.start + row * inputs, target: start, len: rows * inputs };
                 shards[at].push(weight);
                 if let Some((source, target)) = bias {
                     shards[at].push(Run { source, target, len: rows });
@@ -218,17 +223,15 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Activation, Layer};
+    use crate::model::{Activation, Dense, Norm, NormKind, Op};
+
+    fn dense(pair: &[usize], bias: bool) -> Op {
+        let (inputs, outputs) = (pair[0], pair[1]);
+        Op::Dense(Dense { inputs, outputs, weight: vec![0.5; inputs * outputs], bias: bias.then(|| vec![0.5; outputs]) })
+    }
 
     fn network(widths: &[usize], bias: bool) -> Network {
-        let layers = widths.windows(2).map(|pair| Layer {
-            inputs: pair[0],
-            outputs: pair[1],
-            weight: vec![0.5; pair[0] * pair[1]],
-            bias: bias.then(|| vec![0.5; pair[1]]),
-            activation: Activation::Tanh,
-        });
-        Network::new(layers.collect()).unwrap()
+        Network::chain(widths[0], widths.windows(2).map(|pair| (dense(pair, bias), Activation::Tanh))).unwrap()
     }
 
     /// Every parameter is in one place, no two share one, the pieces know where, and what goes in comes out.
@@ -244,13 +247,14 @@ mod tests {
         }
         assert_eq!(back, values);
         for (index, (layer, range)) in network.layers().iter().zip(network.layout().layers()).enumerate() {
+            let inputs = layer.dense().map_or(1, |dense| dense.inputs);
             let mut row = 0;
             for piece in shards.layer(index) {
                 assert_eq!(piece.rows.start, row);
                 let part = &parts[piece.shard];
                 for (inside, row) in piece.rows.clone().enumerate() {
-                    let weights = &part[piece.weight + inside * layer.inputs..][..layer.inputs];
-                    let source = range.weight.start + row * layer.inputs;
+                    let weights = &part[piece.weight + inside * inputs..][..inputs];
+                    let source = range.weight.start + row * inputs;
                     assert!(weights.iter().zip(&values[source..]).all(|(&x, &y)| f64::from(x) == y), "row {row} of layer {index}");
                     if let (Some(at), Some(bias)) = (piece.bias, &range.bias) {
                         assert_eq!(f64::from(part[at + inside]), values[bias.start + row]);
@@ -258,8 +262,24 @@ mod tests {
                 }
                 row = piece.rows.end;
             }
-            assert_eq!(row, layer.outputs);
+            assert_eq!(row, if range.weight.is_empty() { 0 } else { network.widths()[index + 1] });
         }
+    }
+
+    /// A normalization's parameters stay together, and layers without any take no room.
+    #[test]
+    fn normalizations_are_not_cut() {
+        let norm = |width, gain| Norm { kind: NormKind::Rms { eps: 1e-6 }, width, gain, shift: None };
+        let whole = Norm { shift: Some(vec![0.5; 300]), ..norm(300, Some(vec![0.5; 300])) };
+        let layers = [dense(&[9, 300], true), whole.into(), dense(&[300, 17], false), norm(17, None).into(), Op::Add];
+        let network = Network::chain(9, layers.into_iter().map(|op| (op, Activation::Tanh))).unwrap();
+        for preferred in [64, 640, 2048] {
+            let shards = Shards::new(&network, preferred, 4096).unwrap();
+            assert_partition(&network, &shards, preferred.max(640));
+            assert_eq!((shards.layer(1).len(), shards.layer(3).len(), shards.layer(4).len()), (1, 0, 0));
+        }
+        let message = Shards::new(&network, 64, 512).unwrap_err().to_string();
+        assert!(message.contains("layer 1: a normalization of 600 parameters"), "{message}");
     }
 
     #[test]

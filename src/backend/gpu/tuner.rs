@@ -13,7 +13,7 @@ use super::array::Array;
 use super::cut::Extents;
 use super::device::Device;
 use super::kernel::{Curve, Kernel};
-use super::linearization::layers;
+use super::linearization::{OpModel, layers};
 use super::product;
 use super::schedule;
 use super::space::word;
@@ -100,7 +100,7 @@ impl Case {
     fn all(network: &Network, device: &Device) -> Result<Vec<Self>> {
         let (layers, shards) = (layers(network, Curvature::Hessian), schedule::shards(network, device)?);
         let mut cases = Vec::new();
-        for (index, layer) in layers.iter().enumerate() {
+        for (index, layer) in layers.iter().enumerate().filter(|(_, layer)| layer.op == OpModel::Dense) {
             let Extents { inputs, outputs } = layer.extents;
             let piece = shards.layer(index).iter().map(|piece| piece.rows.len()).max().unwrap_or(outputs);
             let window = piece.min((operations(device) / (16 * LEAST_SAMPLES4 * inputs)).max(LEAST_ROWS));
@@ -110,9 +110,9 @@ impl Case {
             cases.push(case(Kernel::ForwardOver(layer.curve), forward, window, inputs));
             let weights = ShapeClass::Weights(exponent(word(outputs)), exponent(word(inputs)));
             cases.push(case(Kernel::Weights, weights, window, inputs));
-            if index > 0 {
+            if let Some(below) = layer.sources[0].checked_sub(1) {
                 let backward = ShapeClass::Backward(exponent(word(inputs)), exponent(word(outputs)));
-                cases.push(case(Kernel::BackwardOver(layers[index - 1].curve), backward, inputs, window));
+                cases.push(case(Kernel::BackwardOver(layers[below].curve), backward, inputs, window));
             }
         }
         // The largest first: where the time is short, it goes where it pays.
@@ -250,7 +250,7 @@ mod tests {
     use super::super::adapter::Software;
     use super::super::device::Ceilings;
     use super::*;
-    use crate::model::{Activation, Layer};
+    use crate::model::{Activation, Dense};
 
     /// A weight of several bindings is timed in windows, as the job cuts it, and its class is that of the whole.
     #[test]
@@ -261,9 +261,8 @@ mod tests {
             Err(error) if std::env::var_os("HESPER_REQUIRE_GPU").is_some_and(|value| value == "1") => panic!("{error}"),
             Err(_) => return,
         };
-        let layer =
-            |inputs, outputs| Layer { inputs, outputs, weight: vec![0.5; inputs * outputs], bias: None, activation: Activation::Tanh };
-        let network = Network::new(vec![layer(200, 300), layer(300, 10)]).unwrap();
+        let dense = |inputs, outputs| (Dense { inputs, outputs, weight: vec![0.5; inputs * outputs], bias: None }, Activation::Tanh);
+        let network = Network::chain(200, [dense(200, 300), dense(300, 10)]).unwrap();
         let cases = Case::all(&network, &device).unwrap();
         assert!(cases.iter().any(|case| case.class == ShapeClass::Weights(9, 8) && 4 * case.rows * case.others <= 1 << 16));
         for case in cases {

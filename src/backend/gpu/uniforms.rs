@@ -163,3 +163,43 @@ pub struct Peak {
     /// Steps.
     pub rounds: u32,
 }
+
+/// `Norm` of common/norm.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Norm {
+    /// Units.
+    pub width: u32,
+    /// Samples / 4.
+    pub samples4: u32,
+    /// Of the gain in `parameters` and in the first direction of `vector`, or [`NONE`].
+    pub gain_offset: u32,
+    /// And of the shift.
+    pub shift_offset: u32,
+    /// From one direction's vector to the next.
+    pub vector_stride: u32,
+    /// ε.
+    pub eps: f32,
+    /// 1: what is normalized has a tangent.
+    pub tangent: u32,
+    /// 1: terms that mix the direction with the gradient take part.
+    pub mixed: u32,
+    /// 1: add to the result.
+    pub accumulate: u32,
+    /// Workgroups that share an array.
+    pub groups: u32,
+}
+
+/// `Elementwise` of elementwise.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Elementwise {
+    /// Vec4 of an array in one direction.
+    pub count4: u32,
+    /// Workgroups that share it.
+    pub groups: u32,
+    /// 1: add to the result.
+    pub accumulate: u32,
+    /// 1: terms with φ'' take part.
+    pub kept: u32,
+}

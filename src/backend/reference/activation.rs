@@ -64,6 +64,32 @@ pub(super) fn derivatives(activation: Activation, a: f64) -> [f64; 3] {
                 [a.exp().ln_1p(), s[0], s[1]]
             }
         }
+        // tanh(log(1 + eᵃ)) = n/(n + 2) with n = (1 + eᵃ)² − 1 = eᵃ(eᵃ + 2): 1 to the last digit long before a = 40.
+        Activation::Mish => {
+            let e = a.min(40.0).exp();
+            let [n, n1, n2] = [e * (e + 2.0), 2.0 * e * (e + 1.0), 2.0 * e * (2.0 * e + 1.0)];
+            let d = n + 2.0;
+            let [t, t1, t2] = [n / d, 2.0 * n1 / (d * d), 2.0 * n2 / (d * d) - 4.0 * n1 * n1 / (d * d * d)];
+            [a * t, t + a * t1, 2.0 * t1 + a * t2]
+        }
+        Activation::Hardswish => {
+            if a >= 3.0 {
+                [a, 1.0, 0.0]
+            } else if a <= -3.0 {
+                [0.0, 0.0, 0.0]
+            } else {
+                [a * a / 6.0 + a / 2.0, (2.0 * a + 3.0) / 6.0, 2.0 / 6.0]
+            }
+        }
+        // λ times ELU with α.
+        Activation::Selu => {
+            let (lambda, alpha) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
+            if a > 0.0 {
+                [lambda * a, lambda, 0.0]
+            } else {
+                [lambda * alpha * a.exp_m1(), lambda * alpha * a.exp(), lambda * alpha * a.exp()]
+            }
+        }
     }
 }
 

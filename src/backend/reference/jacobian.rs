@@ -2,9 +2,9 @@
 
 use faer::{Mat, Side};
 
+use super::Reference;
 use super::lanes::{LANES, Lanes};
 use super::passes::Primal;
-use super::{Reference, add_gradient};
 use crate::curvature::Curvature;
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ impl Reference {
         let mut gradient = vec![0.0; self.objective.dim()];
         for (group, cotangents) in cotangents.chunks(LANES * outputs).enumerate() {
             let primal = Primal::pulling_back(&self.objective, group * LANES, Some(cotangents));
-            add_gradient(self.layout.layers(), &[primal], &mut gradient);
+            self.add_gradient(&[primal], &mut gradient);
         }
         gradient
     }
@@ -59,7 +59,7 @@ impl Reference {
             let cotangent: Vec<f64> = (0..outputs).map(|k| root * vectors[(k, c)]).collect();
             let mut gradient = vec![0.0; self.objective.dim()];
             let primal = Primal::pulling_back(&self.objective, sample, Some(&cotangent));
-            add_gradient(self.layout.layers(), &[primal], &mut gradient);
+            self.add_gradient(&[primal], &mut gradient);
             factor.extend(gradient);
         }
         Ok(factor)

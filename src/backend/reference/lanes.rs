@@ -3,7 +3,7 @@
 //! A [`Lanes`] behaves as a number: the formulas read as they do for one sample. The compiler turns each operation into a few
 //! vector instructions, and a weight is fetched once for all of them.
 
-use std::ops::{Add, AddAssign, Mul};
+use std::ops::{Add, AddAssign, Mul, Sub};
 
 /// Samples side by side.
 pub(super) const LANES: usize = 16;
@@ -27,6 +27,24 @@ impl Lanes {
             half /= 2;
         }
         lanes[0]
+    }
+}
+
+impl Lanes {
+    /// `f` of each sample's number.
+    pub(super) fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.map(f))
+    }
+}
+
+impl Sub for Lanes {
+    type Output = Self;
+
+    fn sub(mut self, other: Self) -> Self {
+        for (lane, term) in self.0.iter_mut().zip(other.0) {
+            *lane -= term;
+        }
+        self
     }
 }
 

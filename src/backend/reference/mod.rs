@@ -10,6 +10,7 @@ mod activation;
 mod jacobian;
 mod lanes;
 mod loss;
+mod norm;
 mod passes;
 mod space;
 
@@ -20,7 +21,7 @@ use rayon::prelude::*;
 use crate::curvature::{BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, Schedule};
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
-use crate::model::{LayerRange, Layout};
+use crate::model::{Layer, LayerRange, Layout, Op};
 use crate::numeric::Precision;
 use lanes::{LANES, Lanes};
 use passes::{Primal, Tangent};
@@ -86,7 +87,7 @@ impl Reference {
         }
         if curvature.is_centred() {
             let mut gradient = vec![0.0; objective.dim()];
-            operator.for_each_panel(|panel| add_gradient(operator.layout.layers(), panel, &mut gradient));
+            operator.for_each_panel(|panel| operator.add_gradient(panel, &mut gradient));
             let scale = objective.total_weight().sqrt();
             gradient.iter_mut().for_each(|g| *g /= scale);
             operator.mean_gradient = Some(gradient);
@@ -120,6 +121,56 @@ impl Reference {
             space::add_scaled(&mut y[range.clone()], decay.factor, &x[range]);
         }
     }
+
+    /// ∂f/∂W_l = Σ δ_l zᵀ and ∂f/∂b_l = Σ δ_l over the panel's samples, z being what the layer reads, added to `gradient`; of a normalization
+    /// ∂f/∂γ = Σ δ_l ⊙ ẑ.
+    fn add_gradient(&self, panel: &[Primal], gradient: &mut [f64]) {
+        for (l, (layer, range)) in self.parts() {
+            let deltas = || panel.iter().map(|primal| &primal.delta[l]);
+            let weight = &mut gradient[range.weight.clone()];
+            match layer.op {
+                Op::Dense(_) => add_outer_products(weight, deltas().zip(panel.iter().map(|primal| &primal.z[layer.sources[0]]))),
+                _ => add_unit_products(weight, deltas().zip(panel.iter().filter_map(|primal| Some(&primal.standard[l].as_ref()?.units)))),
+            }
+            if let Some(bias) = &range.bias {
+                add_sums(&mut gradient[bias.clone()], deltas());
+            }
+        }
+    }
+
+    /// (H v)_l = Σ Rδ_l zᵀ + δ_l R zᵀ (the second with the network's own curvature only), and Σ Rδ_l for the bias, over the panel's samples,
+    /// added to `product`; of a normalization Σ Rδ_l ⊙ ẑ + δ_l ⊙ R ẑ.
+    fn add_products(&self, panel: &[Primal], tangents: &[Tangent], product: &mut [f64]) {
+        for (l, (layer, range)) in self.parts() {
+            let source = layer.sources[0];
+            let weight = &mut product[range.weight.clone()];
+            let (deltas, rdeltas) = (|| panel.iter().map(|primal| &primal.delta[l]), || tangents.iter().map(|tangent| &tangent.delta[l]));
+            let mixed = self.curvature.has_network_curvature();
+            match layer.op {
+                Op::Dense(_) => {
+                    add_outer_products(weight, rdeltas().zip(panel.iter().map(|primal| &primal.z[source])));
+                    if source > 0 && mixed {
+                        add_outer_products(weight, deltas().zip(tangents.iter().map(|tangent| &tangent.z[source])));
+                    }
+                }
+                _ => {
+                    add_unit_products(weight, rdeltas().zip(panel.iter().filter_map(|primal| Some(&primal.standard[l].as_ref()?.units))));
+                    if mixed {
+                        let units = tangents.iter().filter_map(|tangent| Some(&tangent.standard[l].as_ref()?.units));
+                        add_unit_products(weight, deltas().zip(units));
+                    }
+                }
+            }
+            if let Some(bias) = &range.bias {
+                add_sums(&mut product[bias.clone()], rdeltas());
+            }
+        }
+    }
+
+    /// The layers, numbered, with the places of their parameters.
+    fn parts(&self) -> impl Iterator<Item = (usize, (&Layer, &LayerRange))> {
+        self.objective.network().layers().iter().zip(self.layout.layers()).enumerate()
+    }
 }
 
 /// What is at work at once.
@@ -129,10 +180,12 @@ fn schedule(objective: &Objective) -> Schedule {
 
 /// Bytes of the groups that are at work at once.
 fn group_bytes(objective: &Objective) -> usize {
-    let layers = objective.network().layers();
-    let widths: usize = layers.iter().map(|layer| layer.outputs).sum();
-    // A group holds z_0 and five arrays of every layer's width; its tangent R z_0 and three.
-    let group = 2 * objective.network().inputs() + 8 * widths;
+    let network = objective.network();
+    let widths: usize = network.widths()[1..].iter().sum();
+    let norms: usize =
+        network.layers().iter().filter_map(|layer| if let Op::Norm(norm) = &layer.op { Some(norm.width) } else { None }).sum();
+    // A group holds z_0, g_0 and five arrays of every layer's width, its tangent R z_0, R g_0 and four; a normalization three and two.
+    let group = 4 * network.inputs() + 9 * widths + 5 * norms;
     group * size_of::<Lanes>() * GROUPS_AT_ONCE.min(objective.samples().div_ceil(LANES))
 }
 
@@ -151,7 +204,7 @@ impl LinearOperator for Reference {
                 let ranges = self.layout.layers();
                 let tangents: Vec<Tangent> =
                     panel.par_iter().map(|primal| primal.tangent(&self.objective, self.curvature, ranges, x)).collect();
-                add_products(ranges, self.curvature, panel, &tangents, y);
+                self.add_products(panel, &tangents, y);
             }
         });
         for (x, y) in x.iter().zip(y) {
@@ -173,7 +226,7 @@ impl CurvatureOperator for Reference {
         assert_eq!(gradient.len(), 1, "the gradient is one column");
         let gradient = &mut gradient[0];
         gradient.fill(0.0);
-        self.for_each_panel(|panel| add_gradient(self.layout.layers(), panel, gradient));
+        self.for_each_panel(|panel| self.add_gradient(panel, gradient));
         self.add_weight_decay(&self.objective.network().parameters(), gradient);
         *s.at(loss, 0) = self.loss();
         Ok(())
@@ -204,33 +257,6 @@ impl CurvatureOperator for Reference {
     }
 }
 
-/// ∂f/∂W_l = Σ δ_l z_lᵀ and ∂f/∂b_l = Σ δ_l over the panel's samples, added to `gradient`.
-fn add_gradient(ranges: &[LayerRange], panel: &[Primal], gradient: &mut [f64]) {
-    for (l, range) in ranges.iter().enumerate() {
-        let deltas = || panel.iter().map(|primal| &primal.delta[l]);
-        add_outer_products(&mut gradient[range.weight.clone()], deltas().zip(panel.iter().map(|primal| &primal.z[l])));
-        if let Some(bias) = &range.bias {
-            add_sums(&mut gradient[bias.clone()], deltas());
-        }
-    }
-}
-
-/// (H v)_l = Σ Rδ_l z_lᵀ + δ_l R z_lᵀ (the second with the network's own curvature only), and Σ Rδ_l for the bias, over the panel's samples, added to `product`.
-fn add_products(ranges: &[LayerRange], curvature: Curvature, panel: &[Primal], tangents: &[Tangent], product: &mut [f64]) {
-    for (l, range) in ranges.iter().enumerate() {
-        let weight = &mut product[range.weight.clone()];
-        let rdeltas = || tangents.iter().map(|tangent| &tangent.delta[l]);
-        add_outer_products(weight, rdeltas().zip(panel.iter().map(|primal| &primal.z[l])));
-        if l > 0 && curvature.has_network_curvature() {
-            let deltas = panel.iter().map(|primal| &primal.delta[l]);
-            add_outer_products(weight, deltas.zip(tangents.iter().map(|tangent| &tangent.z[l])));
-        }
-        if let Some(bias) = &range.bias {
-            add_sums(&mut product[bias.clone()], rdeltas());
-        }
-    }
-}
-
 /// out_oi ← out_oi + Σ y_o z_i over the samples of all groups (y, z).
 fn add_outer_products<'a>(out: &mut [f64], groups: impl Iterator<Item = (&'a Vec<Lanes>, &'a Vec<Lanes>)>) {
     let groups: Vec<_> = groups.collect();
@@ -244,6 +270,15 @@ fn add_outer_products<'a>(out: &mut [f64], groups: impl Iterator<Item = (&'a Vec
             }
         }
     });
+}
+
+/// out_o ← out_o + Σ y_o x_o over the samples of all groups (y, x).
+fn add_unit_products<'a>(out: &mut [f64], groups: impl Iterator<Item = (&'a Vec<Lanes>, &'a Vec<Lanes>)>) {
+    for (y, x) in groups {
+        for ((out, &y), &x) in out.iter_mut().zip(y).zip(x) {
+            *out += (y * x).sum();
+        }
+    }
 }
 
 /// out_o ← out_o + Σ y_o over the samples of all groups y.

@@ -1,14 +1,16 @@
 //! The passes over one group of samples: forward and backward at θ, and their derivative along a direction (Pearlmutter 1994,
 //! "Fast exact multiplication by the Hessian", Neural Computation 6(1), forward over backward).
 //!
-//! Layer l of L (counted from 0) takes z_l to z_{l+1}: a_l = W_l z_l + b_l, z_{l+1} = φ(a_l); z_0 = x.
-//! The output's activation is a layer's like any other: the loss is one of z_L.
+//! Layer l of L (counted from 0) makes z_{l+1} = φ(a_l), a_l being W z + b of an earlier value z, γ ⊙ ẑ + β of its standardization ẑ, or the
+//! sum of two; z_0 = x. The output's activation is a layer's like any other: the loss is one of z_L. What several layers read gets the
+//! sum of what comes back from them.
 
 use super::activation::derivatives;
 use super::lanes::{LANES, Lanes};
 use super::loss::Expected;
+use super::norm::{Standard, StandardTangent};
 use crate::curvature::{Curvature, Objective, OutputCurvature};
-use crate::model::{Layer, LayerRange};
+use crate::model::{Activation, LayerRange, Norm, Op};
 
 /// What the passes at θ leave of a group of up to [`LANES`] samples. Lanes past the last sample have inputs and weights 0.
 #[derive(Debug)]
@@ -24,10 +26,12 @@ pub(super) struct Primal {
     slope: Vec<Vec<Lanes>>,
     /// φ''(a_l).
     bend: Vec<Vec<Lanes>>,
-    /// g_l = ∂loss/∂z_{l+1}.
+    /// g_l = ∂loss/∂z_l for l = 0..=L.
     upstream: Vec<Vec<Lanes>>,
-    /// δ_l = ∂loss/∂a_l = g_l ⊙ φ'(a_l).
+    /// δ_l = ∂loss/∂a_l = g_{l+1} ⊙ φ'(a_l).
     pub(super) delta: Vec<Vec<Lanes>>,
+    /// ẑ of the layers that normalize.
+    pub(super) standard: Vec<Option<Standard>>,
 }
 
 /// The derivatives of a [`Primal`] along a direction (V_l, v_l), R in Pearlmutter's notation.
@@ -37,6 +41,8 @@ pub(super) struct Tangent {
     pub(super) z: Vec<Vec<Lanes>>,
     /// R δ_l.
     pub(super) delta: Vec<Vec<Lanes>>,
+    /// R ẑ of the layers that normalize.
+    pub(super) standard: Vec<Option<StandardTangent>>,
 }
 
 impl Primal {
@@ -47,50 +53,70 @@ impl Primal {
 
     /// The same with `cotangents`, a row for each sample of the group, in place of the loss's gradient by the outputs.
     pub(super) fn pulling_back(objective: &Objective, first_sample: usize, cotangents: Option<&[f64]>) -> Self {
-        let layers = objective.network().layers();
-        let depth = layers.len();
+        let (layers, widths) = (objective.network().layers(), objective.network().widths());
         let mut primal = Self {
             first_sample,
             samples: LANES.min(objective.samples() - first_sample),
             loss: 0.0,
             z: vec![inputs(objective, first_sample)],
-            slope: Vec::with_capacity(depth),
-            bend: Vec::with_capacity(depth),
-            upstream: layers.iter().map(|layer| vec![Lanes::ZERO; layer.outputs]).collect(),
-            delta: layers.iter().map(|layer| vec![Lanes::ZERO; layer.outputs]).collect(),
+            slope: Vec::with_capacity(layers.len()),
+            bend: Vec::with_capacity(layers.len()),
+            upstream: widths.iter().map(|&width| vec![Lanes::ZERO; width]).collect(),
+            delta: widths[1..].iter().map(|&width| vec![Lanes::ZERO; width]).collect(),
+            standard: Vec::with_capacity(layers.len()),
         };
-        for (l, layer) in layers.iter().enumerate() {
-            // a = W z + b
-            let mut a = constant(layer);
-            add_product(&mut a, &layer.weight, &primal.z[l]);
-            primal.push_activations(layer, &a);
+        for layer in layers {
+            let z = &primal.z[layer.sources[0]];
+            let mut standard = None;
+            let a = match &layer.op {
+                // a = W z + b
+                Op::Dense(dense) => {
+                    let mut a = constant(dense.bias.as_deref(), dense.outputs);
+                    add_product(&mut a, &dense.weight, z);
+                    a
+                }
+                // a = γ ⊙ ẑ + β
+                Op::Norm(norm) => {
+                    let made = standard.insert(Standard::new(norm, z));
+                    let mut a = constant(norm.shift.as_deref(), norm.width);
+                    add_to(&mut a, &with_gain(norm.gain.as_deref(), &made.units));
+                    a
+                }
+                Op::Add => sum_of_sources(&primal.z, &layer.sources),
+            };
+            primal.standard.push(standard);
+            primal.push_activations(layer.activation, &a);
         }
         primal.put_loss(objective);
         if let Some(cotangents) = cotangents {
-            let outputs = &mut primal.upstream[depth - 1];
+            let outputs = &mut primal.upstream[layers.len()];
             outputs.fill(Lanes::ZERO);
             for (lane, cotangents) in cotangents.chunks(outputs.len()).enumerate() {
                 outputs.iter_mut().zip(cotangents).for_each(|(g, &cotangent)| g.0[lane] = cotangent);
             }
         }
-        for l in (0..depth).rev() {
+        for (l, layer) in layers.iter().enumerate().rev() {
             // δ = g ⊙ φ'(a)
             for (o, delta) in primal.delta[l].iter_mut().enumerate() {
-                *delta = primal.upstream[l][o] * primal.slope[l][o];
+                *delta = primal.upstream[l + 1][o] * primal.slope[l][o];
             }
-            // g of the layer before = Wᵀ δ
-            if l > 0 {
-                add_transposed_product(&mut primal.upstream[l - 1], &layers[l].weight, &primal.delta[l]);
+            // g of what the layer reads += Wᵀ δ, the standardization's way back of γ ⊙ δ, or δ
+            let delta = &primal.delta[l];
+            let g = &mut primal.upstream[layer.sources[0]];
+            match (&layer.op, &primal.standard[l]) {
+                (Op::Dense(dense), _) => add_transposed_product(g, &dense.weight, delta),
+                (Op::Norm(norm), Some(standard)) => add_to(g, &standard.pull_back(norm, &with_gain(norm.gain.as_deref(), delta))),
+                _ => layer.sources.iter().for_each(|&source| add_to(&mut primal.upstream[source], delta)),
             }
         }
         primal
     }
 
-    fn push_activations(&mut self, layer: &Layer, a: &[Lanes]) {
+    fn push_activations(&mut self, activation: Activation, a: &[Lanes]) {
         let mut jets = [(); 3].map(|()| vec![Lanes::ZERO; a.len()]);
         for (o, a) in a.iter().enumerate() {
             for (lane, &a) in a.0.iter().enumerate() {
-                for (jet, derivative) in jets.iter_mut().zip(derivatives(layer.activation, a)) {
+                for (jet, derivative) in jets.iter_mut().zip(derivatives(activation, a)) {
                     jet[o].0[lane] = derivative;
                 }
             }
@@ -101,7 +127,7 @@ impl Primal {
         self.bend.push(bend);
     }
 
-    /// The loss and g_{L−1}, sample by sample.
+    /// The loss and g_L, sample by sample.
     fn put_loss(&mut self, objective: &Objective) {
         let last = self.upstream.len() - 1;
         for lane in 0..self.samples {
@@ -136,43 +162,64 @@ impl Primal {
     /// R of everything, along the vector `direction` of all parameters. Of operators without the network's own curvature, R δ has
     /// the first term of each sum only.
     pub(super) fn tangent(&self, objective: &Objective, curvature: Curvature, ranges: &[LayerRange], direction: &[f64]) -> Tangent {
-        let layers = objective.network().layers();
-        let depth = layers.len();
+        let (layers, widths) = (objective.network().layers(), objective.network().widths());
         let mut tangent = Tangent {
-            z: vec![vec![Lanes::ZERO; self.z[0].len()]],
-            delta: layers.iter().map(|layer| vec![Lanes::ZERO; layer.outputs]).collect(),
+            z: vec![vec![Lanes::ZERO; widths[0]]],
+            delta: widths[1..].iter().map(|&width| vec![Lanes::ZERO; width]).collect(),
+            standard: Vec::with_capacity(layers.len()),
         };
-        let mut ra_of_layers = Vec::with_capacity(depth);
+        let mut ra_of_layers = Vec::with_capacity(layers.len());
         for (l, layer) in layers.iter().enumerate() {
-            // R a = W R z + V z + v
-            let mut ra = vec![Lanes::ZERO; layer.outputs];
-            if let Some(bias) = &ranges[l].bias {
-                ra.iter_mut().zip(&direction[bias.clone()]).for_each(|(ra, &v)| *ra = Lanes([v; LANES]));
+            let source = layer.sources[0];
+            let v = &direction[ranges[l].weight.clone()];
+            let mut ra = constant(ranges[l].bias.clone().map(|bias| &direction[bias]), widths[l + 1]);
+            let mut standard = None;
+            match (&layer.op, &self.standard[l]) {
+                // R a = W R z + V z + v
+                (Op::Dense(dense), _) => {
+                    if source > 0 {
+                        add_product(&mut ra, &dense.weight, &tangent.z[source]);
+                    }
+                    add_product(&mut ra, v, &self.z[source]);
+                }
+                // R a = γ ⊙ R ẑ + R γ ⊙ ẑ + R β
+                (Op::Norm(norm), Some(made)) => {
+                    let rmade = standard.insert(made.tangent(norm, &tangent.z[source]));
+                    add_to(&mut ra, &with_gain(norm.gain.as_deref(), &rmade.units));
+                    if norm.gain.is_some() {
+                        add_to(&mut ra, &with_gain(Some(v), &made.units));
+                    }
+                }
+                _ => ra = sum_of_sources(&tangent.z, &layer.sources),
             }
-            if l > 0 {
-                add_product(&mut ra, &layer.weight, &tangent.z[l]);
-            }
-            add_product(&mut ra, &direction[ranges[l].weight.clone()], &self.z[l]);
-            // R z of the next layer = φ'(a) ⊙ R a
+            tangent.standard.push(standard);
+            // R z of the next value = φ'(a) ⊙ R a
             tangent.z.push(ra.iter().zip(&self.slope[l]).map(|(&ra, &slope)| slope * ra).collect());
             ra_of_layers.push(ra);
         }
-        // R g = A R z_L, then R g = Wᵀ Rδ + Vᵀ δ from layer to layer
-        let mut rg = self.output_product(objective, curvature, &tangent.z[depth]);
-        for l in (0..depth).rev() {
+        // R g_L = A R z_L, then back from layer to layer
+        let mut rg: Vec<Vec<Lanes>> = widths.iter().map(|&width| vec![Lanes::ZERO; width]).collect();
+        rg[layers.len()] = self.output_product(objective, curvature, &tangent.z[layers.len()]);
+        for (l, layer) in layers.iter().enumerate().rev() {
             // R δ = R g ⊙ φ'(a) + g ⊙ φ''(a) ⊙ R a
             for (o, rdelta) in tangent.delta[l].iter_mut().enumerate() {
-                *rdelta = rg[o] * self.slope[l][o];
+                *rdelta = rg[l + 1][o] * self.slope[l][o];
                 if curvature.has_network_curvature() {
-                    *rdelta += self.upstream[l][o] * self.bend[l][o] * ra_of_layers[l][o];
+                    *rdelta += self.upstream[l + 1][o] * self.bend[l][o] * ra_of_layers[l][o];
                 }
             }
-            if l > 0 {
-                rg = vec![Lanes::ZERO; layers[l].inputs];
-                add_transposed_product(&mut rg, &layers[l].weight, &tangent.delta[l]);
-                if curvature.has_network_curvature() {
-                    add_transposed_product(&mut rg, &direction[ranges[l].weight.clone()], &self.delta[l]);
+            let (delta, rdelta, v) = (&self.delta[l], &tangent.delta[l], &direction[ranges[l].weight.clone()]);
+            let back = &mut rg[layer.sources[0]];
+            match (&layer.op, &self.standard[l], &tangent.standard[l]) {
+                // R g += Wᵀ Rδ + Vᵀ δ
+                (Op::Dense(dense), ..) => {
+                    add_transposed_product(back, &dense.weight, rdelta);
+                    if curvature.has_network_curvature() {
+                        add_transposed_product(back, v, delta);
+                    }
                 }
+                (Op::Norm(norm), Some(made), Some(rmade)) => add_to(back, &norm_product(norm, made, rmade, curvature, v, [delta, rdelta])),
+                _ => layer.sources.iter().for_each(|&source| add_to(&mut rg[source], rdelta)),
             }
         }
         tangent
@@ -212,6 +259,46 @@ impl Primal {
     }
 }
 
+/// R of a normalization's way back of h = γ ⊙ δ, R h = γ ⊙ R δ + R γ ⊙ δ; without the network's own curvature the way back of γ ⊙ R δ.
+fn norm_product(
+    norm: &Norm,
+    made: &Standard,
+    rmade: &StandardTangent,
+    curvature: Curvature,
+    rgain: &[f64],
+    [delta, rdelta]: [&[Lanes]; 2],
+) -> Vec<Lanes> {
+    let gain = norm.gain.as_deref();
+    let mut rh = with_gain(gain, rdelta);
+    if !curvature.has_network_curvature() {
+        return made.pull_back(norm, &rh);
+    }
+    if gain.is_some() {
+        add_to(&mut rh, &with_gain(Some(rgain), delta));
+    }
+    made.pull_back_tangent(norm, rmade, &with_gain(gain, delta), &rh)
+}
+
+/// γ ⊙ x.
+fn with_gain(gain: Option<&[f64]>, x: &[Lanes]) -> Vec<Lanes> {
+    match gain {
+        Some(gain) => x.iter().zip(gain).map(|(&x, &gain)| x * gain).collect(),
+        None => x.to_vec(),
+    }
+}
+
+/// Σ z over the sources.
+fn sum_of_sources(z: &[Vec<Lanes>], sources: &[usize]) -> Vec<Lanes> {
+    let mut sum = vec![Lanes::ZERO; z[sources[0]].len()];
+    sources.iter().for_each(|&source| add_to(&mut sum, &z[source]));
+    sum
+}
+
+/// out ← out + x.
+fn add_to(out: &mut [Lanes], x: &[Lanes]) {
+    out.iter_mut().zip(x).for_each(|(out, &x)| *out += x);
+}
+
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
 }
@@ -232,12 +319,9 @@ fn inputs(objective: &Objective, first_sample: usize) -> Vec<Lanes> {
     x
 }
 
-/// The bias in every lane.
-fn constant(layer: &Layer) -> Vec<Lanes> {
-    match &layer.bias {
-        Some(bias) => bias.iter().map(|&b| Lanes([b; LANES])).collect(),
-        None => vec![Lanes::ZERO; layer.outputs],
-    }
+/// The `width` numbers of a bias in every lane, 0 where there is none.
+fn constant(bias: Option<&[f64]>, width: usize) -> Vec<Lanes> {
+    bias.map_or_else(|| vec![Lanes::ZERO; width], |bias| bias.iter().map(|&b| Lanes([b; LANES])).collect())
 }
 
 /// out_o ← out_o + Σᵢ W_oi x_i.

@@ -1,7 +1,7 @@
 //! Layers in the order in which a graph computes them, and the network that they make up.
 
 use super::function::NormKind;
-use crate::model::{Activation, Layer, Network};
+use crate::model::{self, Activation, Dense, Network, NetworkBuilder, Norm};
 
 /// One layer: φ(op(sources)). Values are counted from the input, 0; layer l makes value l + 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,16 +62,29 @@ pub(super) fn fused(layers: Vec<Made>) -> Vec<Made> {
 
 /// The network of `layers`, the last of which makes its output.
 pub(super) fn network(layers: Vec<Made>) -> Result<Network, String> {
-    let mut chain = Vec::with_capacity(layers.len());
-    for (index, Made { op, sources, activation, node }) in fused(layers).into_iter().enumerate() {
-        match op {
-            Op::Dense { inputs, outputs, weight, bias } if sources == [index] => {
-                chain.push(Layer { inputs, outputs, weight, bias, activation });
+    let layers = fused(layers);
+    let inputs = layers.iter().find(|layer| layer.sources.contains(&0)).map(|layer| match &layer.op {
+        Op::Dense { inputs, .. } => Ok(*inputs),
+        Op::Norm { width, .. } => Ok(*width),
+        Op::Add | Op::Same => Err(format!("{}: the input's width is not known before its first dense layer or normalization", layer.node)),
+    });
+    let mut builder = NetworkBuilder::new(inputs.transpose()?.unwrap_or_default());
+    let mut values = vec![builder.input()];
+    for Made { op, sources, activation, node } in layers {
+        let op = match op {
+            Op::Dense { inputs, outputs, weight, bias } => model::Op::Dense(Dense { inputs, outputs, weight, bias }),
+            Op::Norm { kind, width, eps, gain, shift } => {
+                let kind = match kind {
+                    Kind::OfSample(NormKind::Layer) => model::NormKind::Layer { eps },
+                    Kind::OfSample(NormKind::Rms) => model::NormKind::Rms { eps },
+                    Kind::Batch { mean, variance } => model::NormKind::Batch { mean, variance, eps },
+                };
+                model::Op::Norm(Norm { kind, width, gain, shift })
             }
-            Op::Dense { .. } | Op::Add => return Err(format!("{node}: a network that is no chain of layers is not supported yet")),
-            Op::Norm { .. } => return Err(format!("{node}: a normalization is not supported yet")),
-            Op::Same => return Err(format!("{node}: an activation of what is no dense layer's output is not supported yet")),
-        }
+            Op::Add | Op::Same => model::Op::Add,
+        };
+        let made = builder.layer(op, sources.iter().map(|&source| values[source]), activation, None);
+        values.push(made.map_err(|error| format!("{node}: {error}"))?);
     }
-    Network::new(chain).map_err(|error| error.to_string())
+    builder.finish().map_err(|error| error.to_string())
 }

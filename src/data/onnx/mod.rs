@@ -38,5 +38,5 @@ pub(super) fn load(path: &Path, options: &NetworkOptions) -> Result<Model> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let graph = graph::Graph::new(&model, folder).map_err(in_format)?;
     let network = import::layers(&graph).and_then(layers::network).map_err(in_format)?;
-    Ok(Model { network, hints: ModelHints::default() })
+    Ok(Model { network, hints: ModelHints::default(), notices: Vec::new() })
 }

@@ -27,14 +27,19 @@ impl Identity {
     pub fn new(command: &str, options: &impl Serialize, subject: &Subject, objective: &Objective, vectors: &[f64]) -> Result<Self> {
         let options = serde_json::to_value(options).map_err(|error| Error::Input(format!("options: {error}")))?;
         let sample_weights: Vec<f64> = (0..objective.samples()).map(|sample| objective.sample_weight(sample)).collect();
-        let layers: Vec<Value> =
-            subject.model.layers.iter().map(|layer| json!([layer.r#in, layer.out, layer.activation, layer.bias])).collect();
+        let layers: Vec<Value> = subject
+            .model
+            .layers
+            .iter()
+            .map(|layer| json!([layer.r#in, layer.out, layer.activation, layer.bias, layer.kind, layer.sources]))
+            .collect();
+        let constants = objective.network().constants();
         Ok(Self(json!({
             "schema": SCHEMA,
             "version": env!("CARGO_PKG_VERSION"),
             "command": command,
             "options": options,
-            "model": { "layers": layers, "digest": digest_of(&objective.network().parameters()) },
+            "model": { "layers": layers, "digest": digest_of(&objective.network().parameters()), "constants": digest_of(&constants) },
             "view": { "ranges": objective.view().ranges(), "units": objective.view().scale().map(digest_of) },
             "data": { "samples": objective.samples(), "digest": data_digest(objective) },
             "loss": {

@@ -3,6 +3,7 @@
 mod adapters;
 mod bench;
 mod calibrate;
+mod describe;
 mod eigs;
 mod exact;
 mod hierarchy;
@@ -17,6 +18,7 @@ mod validate;
 pub use adapters::{AdaptersReport, adapters};
 pub use bench::bench;
 pub use calibrate::calibrate;
+pub use describe::describe;
 pub use eigs::eigs;
 pub use exact::exact;
 pub use hierarchy::hierarchy;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::estimate::{Bounded, Density, Estimate, Floor};
-use crate::job::{BlockRecord, Eigenvalue, Eigenvalues, Header, LayerRecord, Preconditioner, Stats, ViewRecord};
+use crate::job::{BlockRecord, Eigenvalue, Eigenvalues, Header, Preconditioner, Stats, ViewRecord};
 use crate::model::{Decay, Reduction};
 use crate::numeric::Precision;
 use crate::report::histogram;
@@ -15,7 +15,7 @@ pub(super) const LABEL: usize = 18;
 /// What was examined, under which loss, by what.
 pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
     let Header { model, data, loss, backend, operator, view, .. } = header;
-    line(out, "model", &format!("{}, {} parameters", layers(&model.layers), count(model.parameters)))?;
+    line(out, "model", &format!("{}, {} parameters", model.summary, count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
     let decay = match (loss.weight_decay, loss.decay) {
         (0.0, _) => String::new(),
@@ -40,19 +40,6 @@ pub(super) fn header(out: &mut dyn Write, header: &Header) -> io::Result<()> {
         }
     }
     writeln!(out)
-}
-
-/// `64-64-10 tanh`; an output activation is named where it is not the identity.
-pub(super) fn layers(layers: &[LayerRecord]) -> String {
-    let mut widths: Vec<_> = layers.first().map(|layer| layer.r#in.to_string()).into_iter().collect();
-    widths.extend(layers.iter().map(|layer| layer.out.to_string()));
-    let Some((last, hidden)) = layers.split_last() else { return widths.join("-") };
-    let mut activations: Vec<_> = hidden.iter().map(|layer| layer.activation.as_str()).collect();
-    if activations.windows(2).all(|pair| pair[0] == pair[1]) {
-        activations.truncate(1);
-    }
-    let output = if last.activation == "identity" { String::new() } else { format!(", {} output", last.activation) };
-    format!("{} {}{output}", widths.join("-"), activations.join(",")).trim_end().to_owned()
 }
 
 /// One labelled line.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::parts::{layers, line};
+use super::parts::line;
 use crate::curvature::Mode;
 use crate::job::PlanReport;
 use crate::numeric::human_bytes;
@@ -14,7 +14,7 @@ use crate::report::number::count;
 /// Whatever the writer meets.
 pub fn plan(out: &mut dyn Write, report: &PlanReport) -> io::Result<()> {
     let PlanReport { model, data, plan, .. } = report;
-    line(out, "model", &format!("{}, {} parameters", layers(&model.layers), count(model.parameters)))?;
+    line(out, "model", &format!("{}, {} parameters", model.summary, count(model.parameters)))?;
     line(out, "data", &format!("{}, {} samples", data.source, count(data.samples)))?;
     line(out, "backend", &format!("{} {}", report.backend, report.precision))?;
     let batch = count(plan.schedule.micro_batch);
