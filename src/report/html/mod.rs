@@ -1,7 +1,7 @@
 //! Reports as pages: each one file that holds all it needs, and loads nothing.
 //!
-//! The pieces are in files of their own, so that a new report is a list of them: the [`page`](mod@page) around everything,
-//! [`figure`]s from charts, [`headline`]s, tables of [`facts`], and the [`quantity`](mod@quantity) that every number is.
+//! The pieces are in files of their own, so that a new report is a list of them: the `page` around everything, a
+//! `figure` for a chart, a `headline`, a table of `facts`, and the `quantity` that every number is.
 
 mod bench;
 mod eigenvalues;
