@@ -21,6 +21,9 @@ mod spectrum;
 mod sweep;
 mod synthetic;
 mod trace;
+mod track;
+mod track_log;
+mod train;
 mod usage;
 mod validate;
 mod values;
@@ -52,6 +55,8 @@ enum Command {
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Calibrate(calibrate::CalibrateArgs),
+    Track(track::TrackArgs),
+    Train(train::TrainArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
     Adapters(adapters::AdaptersArgs),
@@ -71,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Track(args) => track::run(args),
+        Command::Train(args) => train::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Adapters(args) => adapters::run(args),

@@ -5,8 +5,9 @@ use anyhow::{Result, bail};
 use super::args::{DeviceArgs, ProblemArgs, Target};
 use crate::backend::{BackendKind, BackendOptions};
 use crate::curvature::{Curvature, Objective};
-use crate::data::{self, DataOptions, NetworkOptions};
+use crate::data::{self, DataOptions, Model, NetworkOptions};
 use crate::job::Subject;
+use crate::model::Network;
 use crate::numeric::Precision;
 
 /// The objective and where its data came from.
@@ -30,11 +31,22 @@ impl Problem {
             }
             None => data::digits_network()?,
         };
+        Self::of(args, model)
+    }
+
+    /// `model` on the data that `args` name, or on the embedded digits.
+    pub(super) fn of(args: &ProblemArgs, model: Model) -> Result<Self> {
         let dataset = data::load_dataset(&args.data_options(), &model.network)?;
         let source = dataset.source().to_owned();
         let loss = dataset.choose_loss(args.loss, &model.hints, &model.network)?;
         let objective = dataset.into_objective(model.network, loss, args.weight_decay)?;
         Ok(Self { objective, curvature: args.curvature(), source })
+    }
+
+    /// The same of another network.
+    pub(super) fn with_network(&self, network: Network) -> Result<Self> {
+        let objective = self.objective.with_network(network)?;
+        Ok(Self { objective, curvature: self.curvature, source: self.source.clone() })
     }
 
     /// What reports say about it.
@@ -44,14 +56,14 @@ impl Problem {
 }
 
 impl ProblemArgs {
-    fn network_options(&self) -> NetworkOptions {
+    pub(super) fn network_options(&self) -> NetworkOptions {
         NetworkOptions {
             activations: self.activation.as_ref().map_or_else(Vec::new, |list| list.0.clone()),
             output_activation: self.output_activation,
         }
     }
 
-    fn data_options(&self) -> DataOptions {
+    pub(super) fn data_options(&self) -> DataOptions {
         DataOptions {
             data: self.data.clone(),
             x: self.x.clone(),

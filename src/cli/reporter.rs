@@ -25,7 +25,7 @@ impl Reporter {
     /// # Errors
     /// Where one of them cannot be written.
     pub(super) fn new(command: &str, args: &ReportArgs, folder: Option<&Path>) -> Result<Self> {
-        let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
+        let json_to_stdout = args.json_to_stdout();
         let folder = folder.map(OutputFolder::new).transpose()?;
         let mut json_files = Vec::new();
         if let Some(path) = args.json.as_deref().filter(|_| !json_to_stdout) {
@@ -42,11 +42,14 @@ impl Reporter {
         self.folder.as_ref().map(|folder| folder.file(name)).transpose()
     }
 
+    /// Writes the JSON files.
+    pub(super) fn files<T: Serialize>(&self, result: &T) -> Result<()> {
+        self.json_files.iter().try_for_each(|file| file.write(|file| json::write(file, result)))
+    }
+
     /// Writes the JSON files, then what goes to standard output: JSON or the table.
     pub(super) fn finish<T: Serialize>(&self, result: &T, table: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-        for file in &self.json_files {
-            file.write(|file| json::write(file, result))?;
-        }
+        self.files(result)?;
         if self.json_to_stdout {
             return to_stdout(|out| json::write(out, result));
         }

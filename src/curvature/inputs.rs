@@ -138,6 +138,28 @@ impl Inputs {
         Self::new(values, self.width, self.scale)
     }
 
+    /// The rows of `samples`, in that order, unscaled in the type they came in where they are in memory.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn select(&self, samples: &[usize]) -> Result<Self> {
+        fn pick<T: Copy>(values: &[T], width: usize, samples: &[usize]) -> Vec<T> {
+            samples.iter().flat_map(|sample| &values[sample * width..(sample + 1) * width]).copied().collect()
+        }
+        let width = self.width;
+        let values = match &self.values {
+            Storage::U8(values) => Storage::U8(pick(values, width, samples)),
+            Storage::F32(values) => Storage::F32(pick(values, width, samples)),
+            Storage::F64(values) => Storage::F64(pick(values, width, samples)),
+            Storage::Packed(values) => {
+                let mut numbers = Vec::with_capacity(width * samples.len());
+                samples.iter().for_each(|sample| values.for_each(sample * width..(sample + 1) * width, |number| numbers.push(number)));
+                Storage::F64(numbers)
+            }
+        };
+        Self::new(values, width, self.scale)
+    }
+
     /// All rows, scaled in double precision and then rounded to `T`, [N, width] row by row.
     pub fn to_vec<T: Real>(&self) -> Vec<T> {
         let mut rows = vec![T::ZERO; self.values.len()];

@@ -98,6 +98,35 @@ impl Objective {
         Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), ..*self })
     }
 
+    /// The same objective of another network.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_network(&self, network: Network) -> Result<Self> {
+        if self.inputs.width() != network.inputs() {
+            return Err(Error::Input(format!("x has {} numbers a sample, but the network takes {}", self.inputs.width(), network.inputs())));
+        }
+        check_targets(&network, self.loss, &self.inputs, &self.targets)?;
+        Ok(Self { network: Arc::new(network), inputs: Arc::clone(&self.inputs), targets: Arc::clone(&self.targets), ..*self })
+    }
+
+    /// The same objective on `samples`, in that order: its mean is over those alone.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is none.
+    pub fn select(&self, samples: &[usize]) -> Result<Self> {
+        let outputs = self.network.outputs();
+        let targets = match &*self.targets {
+            Targets::Classes(classes) => Targets::Classes(samples.iter().map(|&sample| classes[sample]).collect()),
+            Targets::Values(values) => {
+                Targets::Values(samples.iter().flat_map(|sample| &values[sample * outputs..(sample + 1) * outputs]).copied().collect())
+            }
+            Targets::Inputs => Targets::Inputs,
+        };
+        let inputs = Arc::new(self.inputs.select(samples)?);
+        Ok(Self { inputs, targets: Arc::new(targets), network: Arc::clone(&self.network), ..*self })
+    }
+
     /// Number of parameters.
     pub fn dim(&self) -> usize {
         self.network.layout().dim()

@@ -9,6 +9,7 @@
 
 mod array;
 mod chain;
+mod checkpoint;
 mod csv;
 mod dataset;
 mod decode;
@@ -25,6 +26,7 @@ mod stored;
 mod weights;
 
 pub use array::{Array, Values};
+pub use checkpoint::{Checkpoint, checkpoints, write_network};
 pub use dataset::{DataOptions, Dataset, digits, load_dataset};
 pub use digits::digits_network;
 pub use file::{load_array, load_named_array};

@@ -2,6 +2,7 @@
 //! than its products.
 
 mod deflation;
+mod changes;
 mod density;
 mod diagnostics;
 mod floor;
@@ -12,6 +13,7 @@ mod quadrature;
 mod sample;
 mod trace;
 
+pub use changes::{Reading, SIGNIFICANT, Trend, trends};
 pub use deflation::Deflation;
 pub use density::{Density, DensityOptions, MAX_POINTS, density};
 pub use diagnostics::{LearningRate, OutlierSplit, SaddleIndex, TailFit, max_stable_learning_rate, outlier_split, saddle_index, tail_fit};

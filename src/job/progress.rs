@@ -22,6 +22,8 @@ pub enum Stage {
     Timing,
     /// Estimates with one seed after another.
     Calibration,
+    /// Steps of training.
+    Training,
 }
 
 impl Display for Stage {
@@ -35,6 +37,7 @@ impl Display for Stage {
             Self::Comparison => "comparison",
             Self::Timing => "timed runs",
             Self::Calibration => "seeds",
+            Self::Training => "training steps",
         })
     }
 }

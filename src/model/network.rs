@@ -93,6 +93,20 @@ impl Network {
         tensors.flatten().flatten().copied().collect()
     }
 
+    /// The same network with other parameters, in the order of [`Layout`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_parameters(&self, parameters: &[f64]) -> Result<Self> {
+        let layout = self.layout();
+        let layers = self.layers.iter().zip(layout.layers()).map(|(layer, range)| Layer {
+            weight: parameters[range.weight.clone()].to_vec(),
+            bias: range.bias.clone().map(|bias| parameters[bias].to_vec()),
+            ..*layer
+        });
+        Self::new(layers.collect())
+    }
+
     /// The widths and the activations in one line, such as `64-64-10 tanh`.
     pub fn summary(&self) -> String {
         let mut widths = vec![self.inputs().to_string()];

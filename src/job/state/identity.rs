@@ -20,11 +20,12 @@ const ROWS: usize = 256;
 pub struct Identity(pub(super) Value);
 
 impl Identity {
-    /// That of the job `command` with `options` on `objective`; `vectors` are what it is given besides.
+    /// That of the job `command` with `options` on `subject` and the data of `digest` ([`data_digest`]); `vectors` are what it is given
+    /// besides.
     ///
     /// # Errors
     /// Where the options do not serialize, which none of hesper's does.
-    pub fn new(command: &str, options: &impl Serialize, subject: &Subject, objective: &Objective, vectors: &[f64]) -> Result<Self> {
+    pub fn new(command: &str, options: &impl Serialize, subject: &Subject, data: &str, vectors: &[f64]) -> Result<Self> {
         let options = serde_json::to_value(options).map_err(|error| Error::Input(format!("options: {error}")))?;
         let layers: Vec<Value> =
             subject.model.layers.iter().map(|layer| json!([layer.r#in, layer.out, layer.activation, layer.bias])).collect();
@@ -34,11 +35,19 @@ impl Identity {
             "command": command,
             "options": options,
             "model": { "layers": layers, "digest": digest_of(&subject.parameters) },
-            "data": { "samples": objective.samples(), "digest": data_digest(objective) },
+            "data": { "samples": subject.data.samples, "digest": data },
             "loss": { "kind": format!("{:?}", subject.loss), "weight_decay": subject.weight_decay },
             "operator": format!("{:?}", subject.curvature),
             "start": digest_of(vectors),
         })))
+    }
+
+    /// A digest of all of it and of `device`, in hexadecimal.
+    pub fn key(&self, device: &str) -> String {
+        let mut hash = Xxh3::new();
+        hash.update(self.0.to_string().as_bytes());
+        hash.update(device.as_bytes());
+        format!("{:032x}", hash.digest128())
     }
 
     /// The same with what computes, as far as it decides bits.
