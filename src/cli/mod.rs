@@ -11,12 +11,14 @@ mod density;
 mod eigs;
 mod exit;
 mod hvp;
+mod jobs;
 mod output;
 mod plan;
 mod problem;
 mod progress;
 mod reporter;
 mod resume;
+mod run;
 mod spectrum;
 mod sweep;
 mod synthetic;
@@ -57,6 +59,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Track(track::TrackArgs),
     Train(train::TrainArgs),
+    Run(run::RunArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
     Adapters(adapters::AdaptersArgs),
@@ -64,6 +67,8 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
+    // Its sums would depend on the number of threads, and so would the last bits of results.
+    faer::set_global_parallelism(faer::Par::Seq);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
@@ -78,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Track(args) => track::run(args),
         Command::Train(args) => train::run(args),
+        Command::Run(args) => run::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Adapters(args) => adapters::run(args),

@@ -224,8 +224,7 @@ impl<'a> Tracker<'a> {
             resumed.or_else(|_| State::open(&folder, interval, false, identity))
         });
         let state = state.transpose()?;
-        let job =
-            TrackJob { context: &context, options: &self.options, start: start.unwrap_or_default(), step, checkpoint: Some(name) };
+        let job = TrackJob { context: &context, options: &self.options, start: start.unwrap_or_default(), step, checkpoint: Some(name) };
         let tracked = self.backend.run(&problem.objective, problem.curvature, Resumable { job, state: state.as_ref() })?;
         state.map_or(Ok(()), State::remove)?;
         Ok(tracked)

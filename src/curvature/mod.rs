@@ -104,7 +104,11 @@ impl Objective {
     /// As [`new`](Self::new).
     pub fn with_network(&self, network: Network) -> Result<Self> {
         if self.inputs.width() != network.inputs() {
-            return Err(Error::Input(format!("x has {} numbers a sample, but the network takes {}", self.inputs.width(), network.inputs())));
+            return Err(Error::Input(format!(
+                "x has {} numbers a sample, but the network takes {}",
+                self.inputs.width(),
+                network.inputs()
+            )));
         }
         check_targets(&network, self.loss, &self.inputs, &self.targets)?;
         Ok(Self { network: Arc::new(network), inputs: Arc::clone(&self.inputs), targets: Arc::clone(&self.targets), ..*self })

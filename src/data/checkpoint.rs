@@ -1,12 +1,11 @@
 //! The model files of a training run: finding them in their order, and writing them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ::safetensors::Dtype;
-use ::safetensors::tensor::TensorView;
+use serde_json::json;
 
 use super::chain::natural_order;
 use super::file::has_ending;
@@ -60,14 +59,15 @@ fn step(path: &Path) -> Option<u64> {
 }
 
 /// Writes `network` as a safetensors file with the names of PyTorch's `nn.Sequential`: `0.weight` [out, in], `0.bias`, `2.weight`, ...;
-/// activations and loss go to its metadata, so that every command reads it back without a flag.
+/// activations and loss go to its metadata, so that every command reads it back without a flag. The same network gives the same bytes,
+/// which the crate of that name does not promise: it keeps metadata in an order that changes from run to run.
 ///
 /// # Errors
 /// Whatever the writer meets.
 pub fn write_network(writer: &mut impl Write, network: &Network, loss: Loss, precision: Precision) -> io::Result<()> {
     let dtype = match precision {
-        Precision::F32 => Dtype::F32,
-        Precision::F64 => Dtype::F64,
+        Precision::F32 => "F32",
+        Precision::F64 => "F64",
     };
     let bytes = |values: &[f64]| -> Vec<u8> {
         match precision {
@@ -80,19 +80,21 @@ pub fn write_network(writer: &mut impl Write, network: &Network, loss: Loss, pre
         tensors.push((format!("{}.weight", 2 * index), vec![layer.outputs, layer.inputs], bytes(&layer.weight)));
         tensors.extend(layer.bias.as_deref().map(|bias| (format!("{}.bias", 2 * index), vec![layer.outputs], bytes(bias))));
     }
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(dtype, shape.clone(), bytes).map_err(io::Error::other)?)))
-        .collect::<io::Result<Vec<_>>>()?;
     let (last, hidden) = network.layers().split_last().ok_or_else(|| io::Error::other("a network without a layer"))?;
     let names: Vec<_> = hidden.iter().map(|layer| layer.activation.name()).collect();
-    let metadata = HashMap::from([
-        ("activation".to_owned(), names.join(",")),
-        ("output_activation".to_owned(), last.activation.name().to_owned()),
-        ("loss".to_owned(), loss.name().to_owned()),
-    ]);
-    let file = ::safetensors::serialize(views, Some(metadata)).map_err(io::Error::other)?;
-    writer.write_all(&file)
+    let metadata = json!({ "activation": names.join(","), "loss": loss.name(), "output_activation": last.activation.name() });
+    let mut header = BTreeMap::from([("__metadata__".to_owned(), metadata)]);
+    let mut end = 0;
+    for (name, shape, bytes) in &tensors {
+        header.insert(name.clone(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [end, end + bytes.len()] }));
+        end += bytes.len();
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    // Readers may map the file: numbers begin where they may lie.
+    header.resize(header.len().next_multiple_of(size_of::<u64>()), b' ');
+    writer.write_all(&(header.len() as u64).to_le_bytes())?;
+    writer.write_all(&header)?;
+    tensors.iter().try_for_each(|(_, _, bytes)| writer.write_all(bytes))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What products and Lanczos coefficients say about a spectrum, each number with its spread. Nothing here knows more of an operator
 //! than its products.
 
-mod deflation;
 mod changes;
+mod deflation;
 mod density;
 mod diagnostics;
 mod floor;

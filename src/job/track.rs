@@ -188,9 +188,10 @@ impl Trends {
         let course = |reading: &dyn Fn(&TrackPoint) -> Option<(f64, f64)>| {
             #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵³")]
             let at = |index: usize, point: &TrackPoint| point.step.filter(|_| has_steps).map_or(index as f64, |step| step as f64);
-            let readings = points.iter().enumerate().filter_map(|(index, point)| {
-                reading(point).map(|(value, error)| Reading { at: at(index, point), value, error })
-            });
+            let readings = points
+                .iter()
+                .enumerate()
+                .filter_map(|(index, point)| reading(point).map(|(value, error)| Reading { at: at(index, point), value, error }));
             trends(&readings.collect::<Vec<_>>())
         };
         Self {

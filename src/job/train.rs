@@ -216,7 +216,10 @@ const INIT: u32 = u32::MAX - 11;
 pub fn init(widths: &[usize], activations: &[Activation], output: Activation, seed: u64) -> Result<Network> {
     let hidden = widths.len().saturating_sub(2);
     if hidden > 0 && activations.len() != 1 && activations.len() != hidden {
-        return Err(Error::Input(format!("{} activations for {hidden} hidden layers: give one for all, or one for each", activations.len())));
+        return Err(Error::Input(format!(
+            "{} activations for {hidden} hidden layers: give one for all, or one for each",
+            activations.len()
+        )));
     }
     let layer = |(index, pair): (usize, &[usize])| {
         let (inputs, outputs) = (pair[0], pair[1]);

@@ -11,3 +11,5 @@ mod interrupt;
 mod program;
 #[cfg(unix)]
 mod resume;
+#[cfg(unix)]
+mod training;

@@ -32,7 +32,11 @@ fn every_optimizer_finds_the_line() {
         TrainOptions { batch_size: Some(3), steps: 2000, ..base },
     ] {
         let train = trained(&options);
-        assert!((train.parameters[0] - 3.0).abs() < 1e-3 && (train.parameters[1] + 1.0).abs() < 1e-3, "{options:?}: {:?}", train.parameters);
+        assert!(
+            (train.parameters[0] - 3.0).abs() < 1e-3 && (train.parameters[1] + 1.0).abs() < 1e-3,
+            "{options:?}: {:?}",
+            train.parameters
+        );
         assert_eq!(trained(&options), train);
     }
 }

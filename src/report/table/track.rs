@@ -15,8 +15,11 @@ pub fn track_head(out: &mut dyn Write, learning_rate: Option<f64>) -> io::Result
     writeln!(
         out,
         "{}",
-        format!("{:>8} {:<11} {:<10} {:<21} {:<22} {:<17} {:<9} {edge}", "step", "loss", "gradient", "largest", "smallest", "trace", "negative")
-            .trim_end()
+        format!(
+            "{:>8} {:<11} {:<10} {:<21} {:<22} {:<17} {:<9} {edge}",
+            "step", "loss", "gradient", "largest", "smallest", "trace", "negative"
+        )
+        .trim_end()
     )
 }
 

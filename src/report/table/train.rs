@@ -17,7 +17,11 @@ pub fn train(out: &mut dyn Write, report: &TrainReport) -> io::Result<()> {
     parts::line(out, "model", &format!("{}, {} parameters", parts::layers(&report.model.layers), count(report.model.parameters)))?;
     parts::line(out, "data", &format!("{}, {} samples", report.data.source, count(report.data.samples)))?;
     let batch = report.options.batch_size.map_or_else(|| "full batch".to_owned(), |size| format!("batches of {}", count(size)));
-    parts::line(out, "training", &format!("{} steps of {}, lr {}, {batch}", report.steps, report.options.optimizer, report.options.learning_rate))?;
+    parts::line(
+        out,
+        "training",
+        &format!("{} steps of {}, lr {}, {batch}", report.steps, report.options.optimizer, report.options.learning_rate),
+    )?;
     if let (Some(first), Some(last)) = (report.history.first(), report.history.last()) {
         parts::line(out, "loss", &format!("{} to {}", plain(first.loss), plain(last.loss)))?;
     }
