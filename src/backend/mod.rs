@@ -138,6 +138,16 @@ impl Choice {
         }
     }
 
+    /// What it is called in a plan.
+    const fn name(&self) -> (BackendKind, Precision) {
+        match self {
+            Self::CpuF32 => (BackendKind::Cpu, Precision::F32),
+            Self::CpuF64 => (BackendKind::Cpu, Precision::F64),
+            Self::Gpu(_) => (BackendKind::Gpu, Precision::F32),
+            Self::Reference => (BackendKind::Reference, Precision::F64),
+        }
+    }
+
     fn plan(&self, objective: &Objective, curvature: Curvature, demand: &Demand) -> Result<MemoryPlan> {
         match self {
             Self::CpuF32 => Cpu::<f32>::plan(objective, curvature, demand),
@@ -213,12 +223,7 @@ impl Backend {
     /// # Errors
     /// [`Error::Memory`] where it does not fit.
     pub fn plan(&self, objective: &Objective, curvature: Curvature, workload: Workload) -> Result<Planned> {
-        let (backend, precision) = match self.choice {
-            Choice::CpuF32 => (BackendKind::Cpu, Precision::F32),
-            Choice::CpuF64 => (BackendKind::Cpu, Precision::F64),
-            Choice::Gpu(_) => (BackendKind::Gpu, Precision::F32),
-            Choice::Reference => (BackendKind::Reference, Precision::F64),
-        };
+        let (backend, precision) = self.choice.name();
         Ok(Planned { backend, precision, memory: self.choice.plan(objective, curvature, &self.options.demand(workload))? })
     }
 
@@ -227,7 +232,11 @@ impl Backend {
     /// # Errors
     /// [`Error::Memory`] where the job does not fit, [`Error::NonFinite`] where the loss is not finite, and whatever the job meets.
     pub fn run<J: OperatorJob>(&self, objective: &Objective, curvature: Curvature, job: J) -> Result<J::Output> {
-        let schedule = self.plan(objective, curvature, job.workload(objective.dim()))?.memory.schedule;
+        let Planned { backend, precision, memory } = self.plan(objective, curvature, job.workload(objective.dim()))?;
+        let MemoryPlan { schedule, columns, total, budget, .. } = memory;
+        let (parameters, samples) = (objective.dim(), objective.samples());
+        tracing::info!(%backend, %precision, operator = %curvature, parameters, samples, "backend chosen");
+        tracing::info!(linearization = %schedule.mode, columns, bytes = total, budget, "plan");
         let spot_check = SpotCheck { objective, curvature, choice: &self.choice };
         match &self.choice {
             Choice::CpuF32 => job.run(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, &spot_check),

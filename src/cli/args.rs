@@ -147,7 +147,7 @@ impl ReportArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub(super) struct FolderArgs {
-    /// Writes all result files into a folder
+    /// Writes all result files into a folder, a report to look at among them
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ use crate::curvature::{CurvatureOperator, Workload};
 use crate::error;
 use crate::job::{self, BenchOptions, BenchRecord, BenchReport, JobContext};
 use crate::model::{Activation, Loss};
-use crate::report::table;
+use crate::report::{html, table};
 
 /// Throughput of Hessian-vector products, on a synthetic network or on your own
 ///
@@ -62,7 +62,7 @@ const SHAPE: [usize; 4] = [784, 512, 512, 10];
 const SAMPLES: usize = 2048;
 
 pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("bench", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("bench", &args.report, args.folder.out.as_deref())?.with_page("bench.html", html::bench)?;
     let mut device = args.device.options()?;
     let bar = Bar::new(&args.report);
     let (mut results, mut warnings) = (Vec::new(), Vec::new());

@@ -11,7 +11,7 @@ use super::reporter::Reporter;
 use super::resume::{self, Named, ResumeArgs};
 use crate::estimate::Density;
 use crate::job::{DensityJob, DensityJobOptions, JobContext};
-use crate::report::{csv, table};
+use crate::report::{chart, csv, html, table};
 
 /// The density of eigenvalues alone
 #[derive(Args, Debug)]
@@ -33,7 +33,9 @@ pub(super) struct DensityCommandArgs {
 }
 
 pub(super) fn run(args: &DensityCommandArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("density", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("density", &args.report, args.folder.out.as_deref())?
+        .with_page("density.html", html::density)?
+        .with_figure("density", chart::density)?;
     let csv_file = reporter.file("density.csv")?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;

@@ -7,16 +7,14 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::Outcome;
-use super::output::OutputFile;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
 use super::resume::{self, Named, ResumeArgs};
 use super::values;
-use super::vectors::{NamedArray, load_vectors, write_npz};
-use crate::job::{Eigenvectors, EigsJob, EigsMethod, EigsOptions, JobContext};
-use crate::numeric::Precision;
-use crate::report::table;
+use super::vectors::{load_vectors, write_eigenvectors};
+use crate::job::{EigsJob, EigsMethod, EigsOptions, JobContext};
+use crate::report::{html, table};
 
 /// Extreme eigenvalues to a tolerance, with eigenvectors if asked for
 ///
@@ -50,9 +48,10 @@ pub(super) struct EigsArgs {
     /// The most products of the iteration [default: 5000]
     #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
     max_steps: Option<usize>,
-    /// Writes values [k] and unit vectors [k, n] to a .npz file: the largest descending, then the smallest ascending
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    vectors: Option<PathBuf>,
+    /// Writes values [k] and unit vectors [k, n] to a .npz file: the largest descending, then the smallest ascending [default with
+    /// --out: eigenvectors.npz in that folder]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    vectors: Option<Option<PathBuf>>,
     #[command(flatten)]
     seed: SeedArgs,
     #[command(flatten)]
@@ -68,8 +67,8 @@ pub(super) struct EigsArgs {
 }
 
 pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("eigs", &args.report, args.folder.out.as_deref())?;
-    let vectors_file = args.vectors.as_deref().map(OutputFile::new).transpose()?;
+    let reporter = Reporter::new("eigs", &args.report, args.folder.out.as_deref())?.with_page("eigs.html", html::eigs)?;
+    let vectors_file = reporter.vectors_file(args.vectors.as_ref())?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
     let start = args.start.as_deref().map(|path| load_vectors(path, problem.objective.dim())).transpose()?;
@@ -95,23 +94,9 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
-        write_vectors(&file, eigenvectors, result.header.backend.precision)?;
+        write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
     }
     reporter.finish(&result, |out| table::eigs(out, &result))?;
     resume::done(state)?;
     Ok(Outcome::of(result.accuracy_reached))
-}
-
-fn write_vectors(file: &OutputFile, eigenvectors: &Eigenvectors, precision: Precision) -> Result<()> {
-    let Eigenvectors { values, vectors, dim } = eigenvectors;
-    let (count, dim) = (values.len() as u64, *dim as u64);
-    file.write(|file| {
-        write_npz(
-            file,
-            &[
-                NamedArray { name: "values", shape: &[count], values, precision: Precision::F64 },
-                NamedArray { name: "vectors", shape: &[count, dim], values: vectors, precision },
-            ],
-        )
-    })
 }

@@ -11,7 +11,10 @@ mod density;
 mod eigs;
 mod exit;
 mod hvp;
+mod invocation;
 mod jobs;
+mod landscape;
+mod log;
 mod output;
 mod plan;
 mod problem;
@@ -19,6 +22,7 @@ mod progress;
 mod reporter;
 mod resume;
 mod run;
+mod shell;
 mod spectrum;
 mod sweep;
 mod synthetic;
@@ -44,6 +48,9 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "hesper", version)]
 struct Cli {
+    /// Says on standard error what is chosen and done; twice: each batch and restart as well
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -54,6 +61,7 @@ enum Command {
     Eigs(eigs::EigsArgs),
     Trace(trace::TraceArgs),
     Density(density::DensityCommandArgs),
+    Landscape(landscape::LandscapeArgs),
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Calibrate(calibrate::CalibrateArgs),
@@ -63,6 +71,8 @@ enum Command {
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
     Adapters(adapters::AdaptersArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// Runs the program on the process's arguments.
@@ -73,11 +83,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
     };
+    log::start(cli.verbose);
     let outcome = match &cli.command {
         Command::Spectrum(args) => spectrum::run(args),
         Command::Eigs(args) => eigs::run(args),
         Command::Trace(args) => trace::run(args),
         Command::Density(args) => density::run(args),
+        Command::Landscape(args) => landscape::run(args),
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
@@ -87,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Adapters(args) => adapters::run(args),
+        Command::Completions(args) => shell::completions::<Cli>(args),
+        Command::Man(args) => shell::man::<Cli>(args),
     };
     outcome.map_or_else(|error| exit::failed(&error), ExitCode::from)
 }

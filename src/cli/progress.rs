@@ -17,7 +17,8 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn new(args: &ReportArgs) -> Self {
-        let watched = std::io::stderr().is_terminal() && !args.quiet;
+        // A log and a bar on one terminal would overwrite each other.
+        let watched = std::io::stderr().is_terminal() && !args.quiet && !tracing::event_enabled!(tracing::Level::INFO);
         let bar = if watched { ProgressBar::no_length() } else { ProgressBar::hidden() };
         // No colour by design, so that NO_COLOR has nothing to take away.
         if let Ok(style) = ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len}  {elapsed}, {eta} left") {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::Cli;
 use super::args::ReportArgs;
 use super::exit::{self, Outcome};
+use super::invocation::join;
 use super::jobs::{Job, read};
 use super::output::to_stdout;
 use super::reporter::Reporter;
@@ -82,7 +83,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Outcome> {
     for (job, arguments) in planned {
         let stopped = args.fail_fast && records.iter().any(|record: &JobRecord| record.exit_code.is_none_or(|code| code >= FAILED));
         if !args.report.quiet && !stopped {
-            exit::note(&format!("{}: {}", job.name, line(&arguments)));
+            exit::note(&format!("{}: {}", job.name, join(arguments.clone())));
         }
         let begin = Instant::now();
         let exit_code = if stopped { None } else { execute(&program, &arguments, &args.report)? };
@@ -117,7 +118,7 @@ fn execute(program: &Path, arguments: &[String], report: &ReportArgs) -> Result<
 fn dry_run(program: &Path, planned: &[(Job, Vec<String>)]) -> Result<Outcome> {
     let mut all_fit = true;
     for (job, arguments) in planned {
-        to_stdout(|out| writeln!(out, "{}: hesper {}", job.name, line(arguments)))?;
+        to_stdout(|out| writeln!(out, "{}: hesper {}", job.name, join(arguments.clone())))?;
         let known = Cli::command()
             .find_subcommand("plan")
             .map(|plan| plan.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect::<Vec<_>>());
@@ -143,18 +144,13 @@ fn value_of(arguments: &[String], prefix: &str) -> Option<String> {
     arguments.iter().find_map(|argument| argument.strip_prefix(prefix)).map(str::to_owned)
 }
 
-/// As it would be typed.
-fn line(arguments: &[String]) -> String {
-    let plain = |argument: &String| argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./,+:".contains(c));
-    let quoted = |argument: &String| if plain(argument) { argument.clone() } else { format!("'{}'", argument.replace('\'', "'\\''")) };
-    arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
-}
-
 /// The command line of `job`, checked; paths are relative to `folder`.
 fn arguments(job: &Job, folder: &Path, resume: bool) -> Result<Vec<String>> {
     let mut root = Cli::command();
     root.build();
-    let Some(command) = root.find_subcommand(&job.command).filter(|command| !["run", "help"].contains(&command.get_name())) else {
+    let Some(command) =
+        root.find_subcommand(&job.command).filter(|command| !["run", "help", "completions", "man"].contains(&command.get_name()))
+    else {
         bail!("there is no command '{}' to run", job.command);
     };
     let (mut flags, mut positional) = (vec![job.command.clone()], Vec::new());
@@ -197,7 +193,7 @@ mod tests {
         parse(text)
             .unwrap()
             .iter()
-            .map(|job| arguments(job, Path::new("/data"), false).map_or_else(|error| format!("{error:#}"), |found| line(&found)))
+            .map(|job| arguments(job, Path::new("/data"), false).map_or_else(|error| format!("{error:#}"), |found| join(found)))
             .collect()
     }
 

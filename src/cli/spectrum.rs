@@ -1,5 +1,7 @@
 //! `hesper spectrum`: the main job.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -11,8 +13,9 @@ use super::progress::Bar;
 use super::reporter::Reporter;
 use super::resume::{self, Named, ResumeArgs};
 use super::values;
+use super::vectors::write_eigenvectors;
 use crate::job::{JobContext, SpectrumJob, SpectrumOptions};
-use crate::report::{csv, table};
+use crate::report::{chart, csv, html, table};
 
 /// The spectrum: extreme eigenvalues, trace, density, negative share, largest stable step
 #[derive(Args, Debug)]
@@ -33,6 +36,10 @@ pub(super) struct SpectrumArgs {
     /// γ of log det(A + γI) and the effective dimension; for operators that are positive semidefinite, such as ggn
     #[arg(long, value_name = "G", value_parser = values::positive, help_heading = "Method")]
     damping: Option<f64>,
+    /// Writes values [k] and unit vectors [k, n] of the eigenpairs that are found first (--deflate) to a .npz file: the positive ones
+    /// descending, then the negative ones ascending [default with --out: eigenvectors.npz in that folder]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    vectors: Option<Option<PathBuf>>,
     #[command(flatten)]
     lanczos: LanczosArgs,
     #[command(flatten)]
@@ -50,8 +57,11 @@ pub(super) struct SpectrumArgs {
 }
 
 pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("spectrum", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("spectrum", &args.report, args.folder.out.as_deref())?
+        .with_page("report.html", html::spectrum)?
+        .with_figure("density", chart::density)?;
     let csv_file = reporter.file("density.csv")?;
+    let vectors_file = reporter.vectors_file(args.vectors.as_ref())?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
     let options = SpectrumOptions {
@@ -62,6 +72,7 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
         density: args.density.options(),
         above: args.above.clone(),
         damping: args.damping,
+        vectors: vectors_file.is_some(),
     };
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
@@ -71,6 +82,9 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     drop(bar);
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;
+    }
+    if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
+        write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
     }
     reporter.finish(&result, |out| table::spectrum(out, &result))?;
     resume::done(state)?;

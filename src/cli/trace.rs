@@ -17,7 +17,7 @@ use super::vectors::{NamedArray, write_npz};
 use crate::estimate::{CONFIDENCE, DiagonalEstimate, DiagonalMethod, Probe, TraceMethod};
 use crate::job::{JobContext, TraceJob, TraceOptions};
 use crate::numeric::Precision;
-use crate::report::table;
+use crate::report::{html, table};
 
 /// The trace, to the accuracy asked for, and the diagonal
 ///
@@ -65,7 +65,7 @@ pub(super) struct TraceArgs {
 }
 
 pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("trace", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("trace", &args.report, args.folder.out.as_deref())?.with_page("trace.html", html::trace)?;
     let diagonal_file = args.diagonal.as_deref().map(OutputFile::new).transpose()?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;

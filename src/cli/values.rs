@@ -47,6 +47,12 @@ pub(super) fn shape(text: &str) -> Result<Shape, String> {
     }
 }
 
+/// Two directions, counted from 1: `1,3`.
+pub(super) fn plane(text: &str) -> Result<[usize; 2], String> {
+    let numbers = text.split(',').map(|number| count(number.trim())).collect::<Result<Vec<_>, _>>();
+    numbers.ok().and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| "two directions counted from 1, such as 1,2".to_owned())
+}
+
 /// `full` or `none`.
 pub(super) fn reorthogonalization(text: &str) -> Result<Reorthogonalization, String> {
     match text {

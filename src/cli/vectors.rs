@@ -9,7 +9,9 @@ use npyz::npz::NpzWriter;
 use npyz::zip::write::FileOptions;
 use npyz::zip::{CompressionMethod, DateTime};
 
+use super::output::OutputFile;
 use crate::data::{load_array, load_named_array};
+use crate::job::Eigenvectors;
 use crate::numeric::{Precision, Real as _};
 
 /// The shape and the numbers of a file's array, in an archive that of `vectors`; errors name the file, which the job does not know.
@@ -67,6 +69,21 @@ pub(super) fn write_npz(writer: impl Write + Seek, arrays: &[NamedArray<'_>]) ->
     }
     archive.zip_writer().finish()?;
     Ok(())
+}
+
+/// Writes `values` [k] in double precision and `vectors` [k, n] in the precision that they were found in.
+pub(super) fn write_eigenvectors(file: &OutputFile, eigenvectors: &Eigenvectors, precision: Precision) -> Result<()> {
+    let Eigenvectors { values, vectors, dim } = eigenvectors;
+    let (count, dim) = (values.len() as u64, *dim as u64);
+    file.write(|file| {
+        write_npz(
+            file,
+            &[
+                NamedArray { name: "values", shape: &[count], values, precision: Precision::F64 },
+                NamedArray { name: "vectors", shape: &[count, dim], values: vectors, precision },
+            ],
+        )
+    })
 }
 
 #[cfg(test)]

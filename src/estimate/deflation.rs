@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::products::{Products, dot};
 use crate::error::{Error, Result};
-use crate::krylov::{Lanczos, LanczosOptions, LinearOperator, RitzValue, VectorSpace as _, ritz_values};
+use crate::krylov::{Lanczos, LanczosOptions, LinearOperator, RitzValue, Tridiagonal, VectorSpace as _, ritz_values};
 use crate::rng::Distribution;
 
 /// Orthonormal Ritz vectors V with Θ = VᵀAV diagonal, and the residuals rᵢ = ‖Avᵢ − θᵢvᵢ‖.
@@ -14,6 +14,7 @@ pub struct Deflation {
     pairs: Vec<RitzValue>,
     /// Column by column.
     vectors: Vec<Vec<f64>>,
+    search: Option<Tridiagonal>,
 }
 
 /// A Ritz pair is taken where its residual is at most this share of its magnitude: what the coupling then does to the rest is of
@@ -26,7 +27,7 @@ const START: u32 = u32::MAX;
 impl Deflation {
     /// No pair.
     pub fn none() -> Self {
-        Self { pairs: Vec::new(), vectors: Vec::new() }
+        Self { pairs: Vec::new(), vectors: Vec::new(), search: None }
     }
 
     /// Up to `most` pairs of largest magnitude that one run of `steps` Lanczos steps finds, with one more product each to measure them.
@@ -63,7 +64,7 @@ impl Deflation {
         chosen.sort_by(|&i, &j| values[j].value.abs().total_cmp(&values[i].value.abs()));
         chosen.truncate(most);
         if chosen.is_empty() {
-            return Ok(Self::none());
+            return Ok(Self { search: Some(run), ..Self::none() });
         }
         let eigen = run.eigen(&(0..run.steps()).collect::<Vec<_>>())?;
         let mut vectors = Mat::zeros(dim, chosen.len());
@@ -74,7 +75,7 @@ impl Deflation {
             vectors.col_mut(column).iter_mut().zip(&values).for_each(|(to, from)| *to = *from);
         }
         drop(lanczos);
-        Self::measured(products, vectors)
+        Ok(Self { search: Some(run), ..Self::measured(products, vectors)? })
     }
 
     /// The Rayleigh-Ritz procedure on the span of `vectors`: one product each.
@@ -95,12 +96,17 @@ impl Deflation {
         // Descending.
         let order = || (0..values.len()).rev();
         let vectors = order().map(|k| vectors.col(k).iter().copied().collect()).collect();
-        Ok(Self { pairs: order().map(pair).collect(), vectors })
+        Ok(Self { pairs: order().map(pair).collect(), vectors, search: None })
     }
 
     /// θ with its residual, descending.
     pub fn pairs(&self) -> &[RitzValue] {
         &self.pairs
+    }
+
+    /// The run that found the pairs; none where none was looked for.
+    pub fn search_run(&self) -> Option<&Tridiagonal> {
+        self.search.as_ref()
     }
 
     /// V's columns, in the order of the pairs.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::progress::Progress;
 use super::record::{DataRecord, LayerRecord, ModelRecord};
 use crate::curvature::{Curvature, Objective};
-use crate::model::Loss;
+use crate::model::{Layout, Loss};
 
 /// What a report says about the model, its data and its loss; the operator itself does not know.
 #[derive(Clone, Debug)]
@@ -41,6 +41,11 @@ impl Subject {
             curvature,
             parameters: objective.network().parameters(),
         }
+    }
+
+    /// Where each tensor is in a vector of all parameters.
+    pub(super) fn layout(&self) -> Layout {
+        Layout::new(self.model.layers.iter().map(|layer| (layer.out, layer.r#in, layer.bias)))
     }
 }
 

@@ -54,7 +54,7 @@ pub fn density<A: CurvatureOperator>(
     let meter = Meter::start(operator, context);
     let plan = options.sampling.plan(operator)?;
     let header = Header::new("hesper.density/1", operator, context)?;
-    let Sampled { measure, seconds } = sample(operator, context.progress, &plan, product)?;
+    let Sampled { measure, seconds, .. } = sample(operator, context.progress, &plan, product)?;
     Ok(DensityReport {
         header,
         options: options.clone(),

@@ -13,7 +13,6 @@ use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::Floor;
 use crate::krylov::{Block, EigenOptions, EigenSolution, MARGIN, Termination, VectorSpace as _, Wanted, eigenpairs, power_iteration};
-use crate::model::Layout;
 use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
 
@@ -161,7 +160,7 @@ pub fn eigs<A: CurvatureOperator>(
     let certificates = certify(operator, context, &found.pairs)?;
     let floor = floor::measured(operator.space(), plan.seed, product, Some(certificates.orthogonality))?;
     let resolution = floor.relative * found.scale;
-    let layout = Layout::new(context.subject.model.layers.iter().map(|layer| (layer.out, layer.r#in, layer.bias)));
+    let layout = context.subject.layout();
     let is_laid_out = layout.dim() == operator.space().dim();
     let mut listed = Vec::new();
     let mut rows = Vec::new();
@@ -314,6 +313,16 @@ fn warm_starts<A: CurvatureOperator>(operator: &A, start: &[f64], width: usize, 
 /// The norm of what a warm start has of everything else: enough for parallel vectors not to vanish in single precision.
 const LITTLE: f64 = 1e-4;
 
+impl EigsOptions {
+    /// What a search keeps in memory.
+    pub(super) fn workload(&self, dim: usize) -> Workload {
+        let Self { top, bottom, largest_magnitude, block, .. } = *self;
+        let count = largest_magnitude.unwrap_or(top + bottom).min(2 * dim);
+        let least = memory::eigs_vectors((count + 2 * block + 2).min(dim), count, block);
+        memory::lanczos_workload(Some(block), block, least.div_ceil(block.max(1)))
+    }
+}
+
 /// [`eigs`] for [`backend::run`](crate::backend::run).
 pub struct EigsJob<'a> {
     /// The surroundings.
@@ -328,10 +337,7 @@ impl OperatorJob for EigsJob<'_> {
     type Output = EigsReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        let EigsOptions { top, bottom, largest_magnitude, block, .. } = *self.options;
-        let count = largest_magnitude.unwrap_or(top + bottom).min(2 * dim);
-        let least = memory::eigs_vectors((count + 2 * block + 2).min(dim), count, block);
-        memory::lanczos_workload(Some(block), block, least.div_ceil(block.max(1)))
+        self.options.workload(dim)
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A, spot_check: &SpotCheck<'_>) -> Result<EigsReport> {

@@ -65,6 +65,8 @@ pub(super) struct SamplingPlan {
 /// What came out.
 pub(super) struct Sampled {
     pub(super) measure: SpectralMeasure,
+    /// The pairs with their vectors.
+    pub(super) deflation: Deflation,
     pub(super) seconds: LanczosSeconds,
 }
 
@@ -171,6 +173,7 @@ pub(super) fn sample<A: LinearOperator>(
         0 => Deflation::none(),
         most => Deflation::find(operator, products, plan.steps, most, plan.seed)?,
     };
+    tracing::info!(pairs = deflation.pairs().len(), "eigenpairs found first");
     let locked = deflation.vectors();
     let (mut runs, mut orthogonality) = (Vec::new(), None);
     let batches = (0..plan.probes).step_by(plan.columns);
@@ -188,6 +191,7 @@ pub(super) fn sample<A: LinearOperator>(
             }
             let coefficients = lanczos.coefficients()?;
             let defects = lanczos.orthogonality()?.unwrap_or_default();
+            tracing::debug!(first_probe, columns, steps = lanczos.steps(), "batch of Lanczos runs done");
             seconds += lanczos.seconds();
             Ok((coefficients, defects))
         };
@@ -202,7 +206,7 @@ pub(super) fn sample<A: LinearOperator>(
     }
     let floor = floor::measured(space, plan.seed, product, orthogonality)?;
     let measure = SpectralMeasure::new(space.dim(), deflation.pairs().to_vec(), runs, floor)?;
-    Ok(Sampled { measure, seconds })
+    Ok(Sampled { measure, deflation, seconds })
 }
 
 /// Two numbers that differ by less than this many floors may be copies of one eigenvalue.

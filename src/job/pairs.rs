@@ -4,6 +4,7 @@ use super::context::JobContext;
 use super::progress::Stage;
 use crate::curvature::CurvatureOperator;
 use crate::error::Result;
+use crate::estimate::Deflation;
 use crate::krylov::{EigenPair, Slot, VectorSpace as _};
 use crate::model::Layout;
 
@@ -69,11 +70,31 @@ pub(super) fn certify<A: CurvatureOperator>(operator: &A, context: &JobContext<'
 /// The vector's numbers on the host. An eigenvector's sign means nothing: the component of largest magnitude becomes positive.
 pub(super) fn downloaded<A: CurvatureOperator>(operator: &A, pair: &EigenPair<A>) -> Result<Vec<f64>> {
     let mut vector = operator.space().download(&pair.vector)?;
+    orient(&mut vector);
+    Ok(vector)
+}
+
+/// Turns the vector so that its component of largest magnitude is positive.
+fn orient(vector: &mut [f64]) {
     let largest = vector.iter().fold(0.0, |largest: f64, &x| if x.abs() > largest.abs() { x } else { largest });
     if largest < 0.0 {
         vector.iter_mut().for_each(|x| *x = -*x);
     }
-    Ok(vector)
+}
+
+impl Eigenvectors {
+    /// The pairs that a spectrum's probes did not see, in the order of the file: the positive ones descending, then the others ascending.
+    pub(super) fn of(deflation: &Deflation, dim: usize) -> Self {
+        let (upper, lower): (Vec<_>, Vec<_>) = deflation.pairs().iter().zip(deflation.vectors()).partition(|(pair, _)| pair.value > 0.0);
+        let (mut values, mut vectors) = (Vec::new(), Vec::new());
+        for (pair, vector) in upper.into_iter().chain(lower.into_iter().rev()) {
+            values.push(pair.value);
+            vectors.extend_from_slice(vector);
+            let start = vectors.len() - dim;
+            orient(&mut vectors[start..]);
+        }
+        Self { values, vectors, dim }
+    }
 }
 
 /// The names of a network's tensors, in the order of [`mass`].

@@ -16,6 +16,8 @@ pub enum Stage {
     Probes,
     /// Products with the user's or the eigenvectors.
     Products,
+    /// Losses at other parameters.
+    Losses,
     /// Comparing with the reference.
     Comparison,
     /// Timed runs.
@@ -34,6 +36,7 @@ impl Display for Stage {
             Self::Eigenpairs => "converged pairs",
             Self::Probes => "probes",
             Self::Products => "products",
+            Self::Losses => "losses",
             Self::Comparison => "comparison",
             Self::Timing => "timed runs",
             Self::Calibration => "seeds",

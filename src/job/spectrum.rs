@@ -3,17 +3,20 @@
 use serde::Serialize;
 
 use super::context::JobContext;
+use super::convergence::Convergence;
 use super::diagnostics::{Diagnostics, check_damping, gradient_curvature, relative_sharpness};
 use super::lanczos_run::{Sampled, SamplingOptions, SamplingPlan, extremes_of, records, sample};
+use super::pairs::{Eigenvectors, mass, tensors};
 use super::record::{Eigenvalues, Header, Meter, ProbeRecord, Stats};
 use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::Result;
 use crate::estimate::{
-    self, Damped, Density, DensityOptions, Estimate, Floor, Functionals, LearningRate, NegativeShare, SpectralMeasure, count_above, damped,
-    frobenius_squared, functionals, max_stable_learning_rate, negative_share, outlier_split, saddle_index, tail_fit,
+    self, Damped, Deflation, Density, DensityOptions, Estimate, Floor, Functionals, LearningRate, NegativeShare, SpectralMeasure,
+    count_above, damped, frobenius_squared, functionals, max_stable_learning_rate, negative_share, outlier_split, saddle_index, tail_fit,
 };
-use crate::krylov::{Extremes, Reorthogonalization, RitzValue};
+use crate::krylov::{Extremes, Reorthogonalization, RitzValue, VectorSpace as _};
+use crate::model::Layout;
 
 /// How to estimate a spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +37,8 @@ pub struct SpectrumOptions {
     pub above: Vec<f64>,
     /// γ of log det(A + γI) and of the effective dimension; for positive semidefinite operators only.
     pub damping: Option<f64>,
+    /// Whether to return the vectors of the pairs that are found first.
+    pub vectors: bool,
 }
 
 impl Default for SpectrumOptions {
@@ -46,6 +51,7 @@ impl Default for SpectrumOptions {
             density: DensityOptions::default(),
             above: Vec::new(),
             damping: None,
+            vectors: false,
         }
     }
 }
@@ -60,6 +66,8 @@ pub struct SpectrumReport {
     pub options: SpectrumOptions,
     /// Both ends of the spectrum: at each rank the best over the probes.
     pub eigenvalues: Eigenvalues,
+    /// The tensors that the eigenvalues' `mass` is divided among.
+    pub tensors: Vec<String>,
     /// tr H.
     pub trace: Estimate,
     /// ‖H‖²_F.
@@ -79,8 +87,13 @@ pub struct SpectrumReport {
     pub damped: Option<Damped>,
     /// What it says about training.
     pub diagnostics: Diagnostics,
+    /// How the extreme values settled, step by step.
+    pub convergence: Option<Convergence>,
     /// What rounding leaves uncertain, relative to the largest magnitude; all bars are widened by it.
     pub floor: Floor,
+    /// Those of the pairs found first, only where they were asked for; written to a file of its own.
+    #[serde(skip)]
+    pub vectors: Option<Eigenvectors>,
     /// What it took.
     pub stats: Stats,
     /// What the reader should know, a sentence each.
@@ -103,10 +116,10 @@ pub fn spectrum<A: CurvatureOperator>(
     check_damping(context, options.damping)?;
     let plan = options.sampling.plan(operator)?;
     let header = Header::new("hesper.spectrum/1", operator, context)?;
-    let Sampled { measure, seconds } = sample(operator, context.progress, &plan, product)?;
+    let Sampled { measure, deflation, seconds } = sample(operator, context.progress, &plan, product)?;
     let known = measure.pairs().len();
     let ends = extremes_of(&measure, plan.reorthogonalization, options.top.max(known + 1), options.bottom.max(1))?;
-    let eigenvalues = Eigenvalues::new(
+    let mut eigenvalues = Eigenvalues::new(
         &Extremes {
             largest: ends.largest.iter().take(options.top).copied().collect(),
             smallest: ends.smallest.iter().take(options.bottom).copied().collect(),
@@ -114,6 +127,11 @@ pub fn spectrum<A: CurvatureOperator>(
         options.tol * measure.scale(),
     )
     .widened(measure.resolution());
+    let layout = context.subject.layout();
+    let is_laid_out = layout.dim() == operator.space().dim();
+    if is_laid_out {
+        locate(&mut eigenvalues, &deflation, &layout);
+    }
     let mut warnings = [operator.warnings(), plan.warnings.clone()].concat();
     warnings.extend(convergence_warning(&eigenvalues, options));
     let diagnostics = Diagnostics {
@@ -129,6 +147,7 @@ pub fn spectrum<A: CurvatureOperator>(
         header,
         options: options.clone(),
         eigenvalues,
+        tensors: if is_laid_out { tensors(&layout) } else { Vec::new() },
         trace: measure.trace(),
         frobenius_squared: frobenius_squared(&measure),
         density: estimate::density(&measure, &options.density)?,
@@ -137,11 +156,22 @@ pub fn spectrum<A: CurvatureOperator>(
         functionals: functionals(&measure, norm.map_or((0.0, 0.0), |ritz| (ritz.value.abs(), ritz.residual))),
         damped: options.damping.map(|damping| damped(&measure, damping)).transpose()?,
         diagnostics,
+        convergence: Convergence::of(&deflation, &measure)?,
         floor: measure.floor(),
+        vectors: options.vectors.then(|| Eigenvectors::of(&deflation, operator.space().dim())),
         probes: records(&measure),
         stats: meter.stats(operator, seconds),
         warnings,
     })
+}
+
+/// Adds where their vectors lie to those of the values that are pairs found first.
+fn locate(eigenvalues: &mut Eigenvalues, deflation: &Deflation, layout: &Layout) {
+    let known: Vec<_> = deflation.pairs().iter().zip(deflation.vectors()).collect();
+    for eigenvalue in eigenvalues.largest.iter_mut().chain(&mut eigenvalues.smallest) {
+        let vector = known.iter().find(|(pair, _)| pair.value == eigenvalue.value).map(|(_, vector)| *vector);
+        eigenvalue.mass = vector.map(|vector| mass(layout, vector));
+    }
 }
 
 /// What the measure alone tells.

@@ -77,6 +77,9 @@ pub type Observer<'a> = &'a dyn Fn(usize, usize, usize);
 /// An eigenvalue is looked for beyond the last wanted one by so many tolerances, within which values are not told apart.
 pub const MARGIN: f64 = 4.0;
 
+/// Steps beyond as many as are wanted before a search looks for the first time: each look costs a readback, each step a product.
+const FIRST_LOOK: usize = 6;
+
 /// The probability with which a confirmation may be wrong at each end.
 const MISS_PROBABILITY: f64 = 1e-3;
 
@@ -175,7 +178,7 @@ impl<A: LinearOperator> Solver<'_, A> {
         let EigenOptions { wanted, width, capacity, tol, .. } = *self.options;
         let vectors: Vec<&Block<A>> = locked.iter().map(|pair| &pair.vector).collect();
         let mut run = ThickRestart::new(self.operator, &vectors, starts, (width, capacity), self.random, self.scale)?;
-        let mut target = 2 * wanted.count() + 10;
+        let mut target = wanted.count() + FIRST_LOOK;
         self.tally.searches += 1;
         loop {
             let before = run.products();
@@ -209,8 +212,9 @@ impl<A: LinearOperator> Solver<'_, A> {
                 let kept = kept(ritz.len(), capacity - width, (upper, lower), (open(&chosen.upper), open(&chosen.lower)));
                 run.restart(&ritz, &kept)?;
                 self.tally.restarts += 1;
+                tracing::debug!(restarts = self.tally.restarts, kept = kept.len(), of = ritz.len(), "Krylov space compressed");
             }
-            target = run.len() + (run.len() / 10).max(4);
+            target = run.len() + (run.len() / 10).max(2);
         }
     }
 
@@ -259,7 +263,7 @@ impl<A: LinearOperator> Solver<'_, A> {
         self.random = run.random();
         // Thresholds as distances from zero in the direction of each end.
         let ends = [(1.0, chosen.above), (-1.0, chosen.below)].map(|(sign, last)| last.map(|last| (sign, sign * last + margin)));
-        let mut target = 6;
+        let mut target = 3;
         let verdict = loop {
             let before = run.products();
             run.extend(target.min(run.len() + self.products_left()))?;
@@ -288,7 +292,7 @@ impl<A: LinearOperator> Solver<'_, A> {
                 None if run.is_exhausted() => break Verdict::Confirmed(0.0),
                 None if probability <= MISS_PROBABILITY => break Verdict::Confirmed(probability),
                 None if run.is_full() || self.products_left() == 0 => break Verdict::Undecided,
-                None => target = run.len() + (run.len() / 8).max(2),
+                None => target = run.len() + (run.len() / 8).max(1),
             }
         };
         self.tally.seconds += run.seconds();

@@ -134,14 +134,15 @@ fn out_holds_all_files_of_a_command() {
     let printed = hesper_ends(folder.path(), &[&["spectrum"], SMALL, &args].concat(), 0);
     assert_eq!(printed, "");
     let results = folder.path().join("new/results");
-    assert_eq!(files(&results), ["density.csv", "spectrum.json"]);
+    assert_eq!(files(&results), ["density.csv", "density.png", "density.svg", "report.html", "spectrum.json"]);
     let report: Value = serde_json::from_slice(&fs::read(results.join("spectrum.json")).unwrap()).unwrap();
     let text = fs::read_to_string(results.join("density.csv")).unwrap();
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("grid,density,std_error,cdf_lower,cdf_upper"));
     assert_eq!(lines.count(), report["density"]["grid"].as_array().unwrap().len());
     hesper_ends(folder.path(), &[&["density"], SMALL, &args].concat(), 0);
-    assert_eq!(files(&results), ["density.csv", "density.json", "spectrum.json"]);
+    let both = ["density.csv", "density.html", "density.json", "density.png", "density.svg", "report.html", "spectrum.json"];
+    assert_eq!(files(&results), both);
 }
 
 #[test]

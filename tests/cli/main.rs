@@ -5,10 +5,12 @@
 
 mod bad_input;
 mod commands;
+mod ecosystem;
 mod fixtures;
 #[cfg(target_os = "linux")]
 mod interrupt;
 mod program;
+mod report;
 #[cfg(unix)]
 mod resume;
 #[cfg(unix)]

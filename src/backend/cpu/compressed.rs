@@ -267,7 +267,12 @@ mod tests {
         compressed.multiply(&panels, &mut out, width);
         let mut sums = Panels::default();
         sums.reset(rows, width);
-        compressed.add_product(&panels, &mut sums);
+        let lines = panels.lines.chunks_exact(panels.rows);
+        for (lines, sums) in lines.zip(sums.lines.chunks_exact_mut(sums.rows)) {
+            // Without vector instructions, as on a processor that has none.
+            let write = |row: usize, at: usize, values: &[T]| sums[row].0[at..].iter_mut().zip(values).for_each(|(sum, &x)| *sum += x);
+            PanelProduct { lhs: &compressed, lines, write }.with_simd(pulp::Scalar::new());
+        }
         compressed.add_product(&panels, &mut sums);
         let mut transposed = vec![T::ONE; width * rows];
         sums.add_transposed_to(&mut transposed);

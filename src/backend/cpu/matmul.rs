@@ -1,11 +1,12 @@
-//! Matrix products: a safe, checked face of the `gemm` crate.
+//! Matrix products: a safe, checked face of the `gemm` crate, and of our own kernel where that is faster.
 //!
 //! A key design decision: operands are views with strides, so that a transpose costs nothing and both products of a pass go into
-//! one accumulator ([`add_product`] after [`assign_product`]). A product runs on the thread that asks for it: the callers share out
+//! one accumulator ([`assign_sum`]). A product runs on the thread that asks for it: the callers share out
 //! whole products, so that no thread waits inside one and the order of its sums depends on the shapes alone.
 
 use gemm::{Parallelism, gemm};
 
+use super::small::{self, Strided, Term};
 use crate::numeric::Real;
 
 /// A matrix that is read: `rows` × `columns` numbers, element (i, j) at `i·row_stride + j·column_stride`.
@@ -92,12 +93,15 @@ impl<'a, T> ViewMut<'a, T> {
     }
 }
 
+/// A product of two matrices, left and right.
+pub type Pair<'a, T> = (View<'a, T>, View<'a, T>);
+
 /// `out` ← `lhs` · `rhs`.
 ///
 /// # Panics
 /// Where the shapes do not fit.
 pub fn assign_product<T: Real>(out: ViewMut<'_, T>, lhs: View<'_, T>, rhs: View<'_, T>) {
-    product(out, T::ZERO, lhs, rhs);
+    sum(out, false, &[(lhs, rhs)]);
 }
 
 /// `out` ← `out` + `lhs` · `rhs`.
@@ -105,45 +109,82 @@ pub fn assign_product<T: Real>(out: ViewMut<'_, T>, lhs: View<'_, T>, rhs: View<
 /// # Panics
 /// Where the shapes do not fit.
 pub fn add_product<T: Real>(out: ViewMut<'_, T>, lhs: View<'_, T>, rhs: View<'_, T>) {
-    product(out, T::ONE, lhs, rhs);
+    sum(out, true, &[(lhs, rhs)]);
 }
 
-/// `out` ← `keep`·`out` + `lhs` · `rhs`, `keep` 0 (nothing is read) or 1.
-fn product<T: Real>(out: ViewMut<'_, T>, keep: T, lhs: View<'_, T>, rhs: View<'_, T>) {
-    let (m, n, k) = (out.shape.rows, out.shape.columns, lhs.shape.columns);
-    assert!(
-        lhs.shape.rows == m && rhs.shape.rows == k && rhs.shape.columns == n,
-        "product of {} × {k} and {} × {} does not fit {m} × {n}",
-        lhs.shape.rows,
-        rhs.shape.rows,
-        rhs.shape.columns
-    );
+/// `out` ← the sum of both products.
+///
+/// # Panics
+/// Where the shapes do not fit.
+pub fn assign_sum<T: Real>(out: ViewMut<'_, T>, pairs: [Pair<'_, T>; 2]) {
+    sum(out, false, &pairs);
+}
+
+/// `out` ← Σ pairs, and `out` where it is `kept`.
+fn sum<T: Real>(out: ViewMut<'_, T>, kept: bool, pairs: &[Pair<'_, T>]) {
+    let (m, n) = (out.shape.rows, out.shape.columns);
+    for (lhs, rhs) in pairs {
+        assert!(
+            lhs.shape.rows == m && rhs.shape.rows == lhs.shape.columns && rhs.shape.columns == n,
+            "product of {} × {} and {} × {} does not fit {m} × {n}",
+            lhs.shape.rows,
+            lhs.shape.columns,
+            rhs.shape.rows,
+            rhs.shape.columns
+        );
+    }
+    let is_small = |(_, rhs): &Pair<'_, T>| rhs.shape.column_stride == 1 && small::suits::<T>(rhs.shape.rows, rhs.shape.row_stride);
+    match pairs {
+        &[pair] if is_small(&pair) => small(out, kept, &[pair]),
+        &[a, b] if is_small(&a) && is_small(&b) => small(out, kept, &[a, b]),
+        _ => large(out, kept, pairs),
+    }
+}
+
+/// [`sum`] without packing; all right operands lie row by row.
+fn small<T: Real, const P: usize>(out: ViewMut<'_, T>, kept: bool, pairs: &[Pair<'_, T>; P]) {
+    let strided = |view: &View<'_, T>| Strided {
+        first: view.values.as_ptr(),
+        row_stride: view.shape.row_stride,
+        column_stride: view.shape.column_stride,
+    };
+    let terms = pairs.each_ref().map(|(lhs, rhs)| Term { lhs: strided(lhs), rhs: strided(rhs), depth: rhs.shape.rows });
     // SAFETY: a view begins as a slice of exactly rows·columns elements with the strides (columns, 1); exchanging rows and columns, or
     // leaving out columns and the elements before the first that is kept, keeps the following true: every index i·row_stride +
-    // j·column_stride with i and j inside the shape lies inside the slice. The shapes fit, asserted above. `out` is borrowed mutably, so it overlaps neither operand. `Real` is sealed: T is f32 or f64,
-    // which `gemm` supports.
-    unsafe {
-        gemm(
-            m,
-            n,
-            k,
-            out.values.as_mut_ptr(),
-            out.shape.column_stride.cast_signed(),
-            out.shape.row_stride.cast_signed(),
-            keep != T::ZERO,
-            lhs.values.as_ptr(),
-            lhs.shape.column_stride.cast_signed(),
-            lhs.shape.row_stride.cast_signed(),
-            rhs.values.as_ptr(),
-            rhs.shape.column_stride.cast_signed(),
-            rhs.shape.row_stride.cast_signed(),
-            keep,
-            T::ONE,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+    // j·column_stride with i and j inside the shape lies inside the slice. The shapes fit, asserted in `sum`. `out` is row by row, and
+    // borrowed mutably, so it overlaps no operand.
+    unsafe { small::sum(out.shape.rows, out.shape.columns, &terms, out.values.as_mut_ptr(), kept) }
+}
+
+/// [`sum`], one product after another.
+fn large<T: Real>(out: ViewMut<'_, T>, mut kept: bool, pairs: &[Pair<'_, T>]) {
+    for (lhs, rhs) in pairs {
+        let keep = if kept { T::ONE } else { T::ZERO };
+        // SAFETY: as in `small`. `Real` is sealed: T is f32 or f64, which `gemm` supports.
+        unsafe {
+            gemm(
+                out.shape.rows,
+                out.shape.columns,
+                rhs.shape.rows,
+                out.values.as_mut_ptr(),
+                out.shape.column_stride.cast_signed(),
+                out.shape.row_stride.cast_signed(),
+                kept,
+                lhs.values.as_ptr(),
+                lhs.shape.column_stride.cast_signed(),
+                lhs.shape.row_stride.cast_signed(),
+                rhs.values.as_ptr(),
+                rhs.shape.column_stride.cast_signed(),
+                rhs.shape.row_stride.cast_signed(),
+                keep,
+                T::ONE,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+        kept = true;
     }
 }
 
@@ -170,6 +211,8 @@ mod tests {
                     assert_eq!(out, expected, "{m} × {n} × {k}");
                     add_product(ViewMut::new(&mut out, m, n), lhs, rhs);
                     assert!(out.iter().zip(&expected).all(|(x, y)| *x == 2.0 * y), "{m} × {n} × {k}, added");
+                    assign_sum(ViewMut::new(&mut out, m, n), [(lhs, rhs), (lhs, rhs)]);
+                    assert!(out.iter().zip(&expected).all(|(x, y)| *x == 2.0 * y), "{m} × {n} × {k}, both");
                 }
             }
         }

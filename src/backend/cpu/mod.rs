@@ -6,6 +6,7 @@
 
 mod chunks;
 mod compressed;
+mod forward;
 mod instructions;
 mod linearization;
 mod loss;
@@ -13,6 +14,7 @@ pub mod matmul;
 mod peak;
 mod product;
 mod shape;
+mod small;
 mod space;
 
 use std::ops::Range;
@@ -28,8 +30,9 @@ use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
 use crate::model::Loss;
 use crate::numeric::Real;
+pub use forward::loss_at;
 use linearization::Segment;
-use product::{Blocking, Scratch};
+use product::{Blocking, Scratch, Weights};
 use shape::{Kept, LayerShape, Units};
 pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
 
@@ -54,6 +57,8 @@ pub struct Cpu<T> {
     /// Without the units that are left out, as all that follows.
     shapes: Vec<LayerShape>,
     parameters: Vec<T>,
+    /// The transposed weights of a small network.
+    transposed: Option<Vec<T>>,
     /// Of all samples where the linearization is cached; else none.
     segments: Vec<Segment<T>>,
     /// f(θ).
@@ -136,14 +141,21 @@ impl<T: Real> Cpu<T> {
             kept.gather(&parameters, &mut small);
             parameters = small;
         }
+        let shapes = shape::shapes(network, curvature, reduction.as_ref().map(|(units, _)| units));
+        let transposed = Blocking::new(objective.dim()).is_small().then(|| {
+            let mut transposed = vec![T::ZERO; parameters.len()];
+            product::transpose(&shapes, &parameters, &mut transposed);
+            transposed
+        });
         let mut operator = Self {
             space: CpuSpace::new(objective.dim()),
             objective: objective.clone(),
             curvature,
             schedule,
-            shapes: shape::shapes(network, curvature, reduction.as_ref().map(|(units, _)| units)),
+            shapes,
             reduction,
             parameters,
+            transposed,
             segments,
             loss,
             mean_gradient: None,
@@ -172,10 +184,11 @@ impl<T: Real> Cpu<T> {
         };
         let loss = factors * objective.network().outputs() * samples * size_of::<f64>();
         let mean_gradient = if curvature.is_centred() { objective.dim() } else { 0 };
+        let transposed = if Blocking::new(objective.dim()).is_small() { objective.dim() } else { 0 };
         let passing = segment_size(objective, samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
         let columns = columns_at_once::<T>(objective, curvature, schedule);
         Footprint::default()
-            .with("parameters", numbers(objective.dim() + mean_gradient), 0)
+            .with("parameters", numbers(objective.dim() + transposed + mean_gradient), 0)
             .with("linearization", numbers(Segment::<T>::numbers_per_sample(&shapes) * samples), 0)
             .with("loss", loss as u64, 0)
             .with(
@@ -219,9 +232,10 @@ impl<T: Real> Cpu<T> {
     fn add_product(&self, segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
         let Workspace { passes, small_x, small_y } = workspace;
         let blocking = Blocking::new(self.objective.dim());
+        let parameters = Weights { values: &self.parameters, transposed: self.transposed.as_deref() };
         let mut multiply = |x: &[T], y: &mut [T]| {
             for wave in segments.chunks(blocking.wave) {
-                product::add_operator_product(&self.shapes, blocking, &self.parameters, wave, passes, x, y);
+                product::add_operator_product(&self.shapes, blocking, parameters, wave, passes, x, y);
             }
         };
         let Some((_, kept)) = &self.reduction else {
@@ -254,7 +268,7 @@ fn reduce<T: Real>(segment: &mut Segment<T>, reduction: &Option<(Units, Kept)>, 
     if let Some((units, _)) = reduction {
         segment.keep(units);
     }
-    if Blocking::new(objective.dim()).compresses() {
+    if !Blocking::new(objective.dim()).is_small() {
         segment.compress();
     }
 }
@@ -358,6 +372,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         let workspace = self.scratch();
         let small = size_of::<T>() * (workspace.small_x.capacity() + workspace.small_y.capacity());
         size_of_val(self.parameters.as_slice())
+            + self.transposed.as_ref().map_or(0, |weights| size_of_val(weights.as_slice()))
             + self.mean_gradient.as_ref().map_or(0, |g| size_of_val(g.as_slice()))
             + linearization
             + places

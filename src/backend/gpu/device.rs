@@ -132,6 +132,7 @@ impl Device {
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|error| Error::Device(format!("{}: cannot be opened: {}", info.name, one_line(&error.to_string()))))?;
+        tracing::info!(adapter = info.name, driver = info.driver_info, "GPU opened");
         let fault = Fault::default();
         let (on_error, on_loss) = (fault.clone(), fault.clone());
         let (name, lost_name) = (info.name.clone(), info.name.clone());

@@ -234,6 +234,7 @@ pub(super) fn tune(device: &Device, network: &Network, tune: Tune) -> Result<Opt
             continue;
         }
         let Some(tile) = case.fastest(device, end)? else { break };
+        tracing::info!(product = ?case.class, ?tile, "tile chosen");
         device.tiles().choose(case.class, tile);
         done.push(case.class);
         found = true;
