@@ -26,6 +26,14 @@ impl Precision {
         }
     }
 
+    /// The nearest number of this precision.
+    pub fn round(self, value: f64) -> f64 {
+        match self {
+            Self::F32 => f32::from_f64(value).into(),
+            Self::F64 => value,
+        }
+    }
+
     /// Bytes of one number.
     pub const fn bytes(self) -> usize {
         match self {

@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod reference;
 mod spot_check;
 
+use std::cell::RefCell;
 use std::fmt::{self, Display};
 use std::rc::Rc;
 use std::str::FromStr;
@@ -18,6 +19,7 @@ use self::reference::Reference;
 pub use self::spot_check::ProductError;
 use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, View, Viewed, Workload};
 use crate::error::{Error, Result};
+use crate::model::{Layout, Network};
 use crate::numeric::Precision;
 
 /// The user's choice of a backend.
@@ -218,6 +220,8 @@ pub struct Planned {
 pub struct Backend {
     choice: Choice,
     options: BackendOptions,
+    /// The network that a GPU has been tuned for.
+    tuned: RefCell<Option<Layout>>,
 }
 
 impl Backend {
@@ -226,7 +230,7 @@ impl Backend {
     /// # Errors
     /// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits.
     pub fn open(options: &BackendOptions) -> Result<Self> {
-        Ok(Self { choice: Choice::new(options)?, options: options.clone() })
+        Ok(Self { choice: Choice::new(options)?, options: options.clone(), tuned: RefCell::default() })
     }
 
     /// How a job that keeps `workload` will fit into memory. Nothing is computed.
@@ -265,14 +269,24 @@ impl Backend {
             Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
             Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
             Choice::Gpu(device) => {
-                match &self.options.variants {
-                    Some(variants) => device.run_variants(variants)?,
-                    None => device.tune(objective.network(), self.options.tune)?,
-                }
+                self.tune(device, objective.network())?;
                 run_with(&Gpu::with_schedule(objective, curvature, device, schedule)?, jobs, check)
             }
             Choice::Reference => run_with(&Reference::new(objective, curvature)?, jobs, check),
         }
+    }
+
+    /// Chooses the kernels' variants, once for networks of one layout.
+    fn tune(&self, device: &Device, network: &Network) -> Result<()> {
+        let layout = network.layout();
+        if self.tuned.borrow().as_ref() != Some(&layout) {
+            match &self.options.variants {
+                Some(variants) => device.run_variants(variants)?,
+                None => device.tune(network, self.options.tune)?,
+            }
+            self.tuned.replace(Some(layout));
+        }
+        Ok(())
     }
 }
 

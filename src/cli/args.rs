@@ -167,6 +167,13 @@ pub(super) struct ReportArgs {
     pub(super) quiet: bool,
 }
 
+impl ReportArgs {
+    /// Whether JSON takes the place of the table.
+    pub(super) fn json_to_stdout(&self) -> bool {
+        self.json.as_deref() == Some(std::path::Path::new("-"))
+    }
+}
+
 /// A folder for all files of a command that has several.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]

@@ -7,7 +7,7 @@ pub(super) fn quoted() -> String {
 }
 
 /// The words quoted for a POSIX shell where they need it.
-fn join(words: impl IntoIterator<Item = String>) -> String {
+pub(super) fn join(words: impl IntoIterator<Item = String>) -> String {
     // No word of a process has a zero byte, the only thing that cannot be quoted.
     let quoted = |word: String| shlex::try_quote(&word).map_or_else(|_| word.replace('\0', ""), Into::into);
     words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")

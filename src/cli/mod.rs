@@ -15,6 +15,7 @@ mod exit;
 mod hierarchy;
 mod hvp;
 mod invocation;
+mod jobs;
 mod landscape;
 mod log;
 mod loss;
@@ -24,11 +25,15 @@ mod problem;
 mod progress;
 mod reporter;
 mod resume;
+mod run;
 mod shell;
 mod spectrum;
 mod sweep;
 mod synthetic;
 mod trace;
+mod track;
+mod track_log;
+mod train;
 mod usage;
 mod validate;
 mod values;
@@ -66,6 +71,9 @@ enum Command {
     Hvp(hvp::HvpArgs),
     Validate(validate::ValidateArgs),
     Calibrate(calibrate::CalibrateArgs),
+    Track(track::TrackArgs),
+    Train(train::TrainArgs),
+    Run(run::RunArgs),
     Bench(bench::BenchArgs),
     Plan(plan::PlanArgs),
     Describe(describe::DescribeArgs),
@@ -76,6 +84,8 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
+    // Its sums would depend on the number of threads, and so would the last bits of results.
+    faer::set_global_parallelism(faer::Par::Seq);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::answer(&error),
@@ -92,6 +102,9 @@ pub fn main() -> ExitCode {
         Command::Hvp(args) => hvp::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Calibrate(args) => calibrate::run(args),
+        Command::Track(args) => track::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Run(args) => run::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Describe(args) => describe::run(args),

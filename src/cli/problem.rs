@@ -7,6 +7,7 @@ use crate::backend::{BackendKind, BackendOptions};
 use crate::curvature::{Curvature, Objective, View};
 use crate::data::{self, DataOptions, Model, NetworkOptions};
 use crate::job::{Preconditioner, Subject};
+use crate::model::Network;
 use crate::numeric::Precision;
 
 /// The objective and where its data came from.
@@ -46,6 +47,13 @@ impl Problem {
         }
         let preconditioner = precondition(args, &mut objective)?;
         Ok(Self { objective, curvature: args.curvature(), preconditioner, source, notices: model.notices })
+    }
+
+    /// The same of another network.
+    pub(super) fn with_network(&self, network: Network) -> Result<Self> {
+        let objective = self.objective.with_network(network)?;
+        let (preconditioner, source) = (self.preconditioner.clone(), self.source.clone());
+        Ok(Self { objective, curvature: self.curvature, preconditioner, source, notices: self.notices.clone() })
     }
 
     /// What reports say about it.
@@ -96,7 +104,7 @@ impl ProblemArgs {
         })
     }
 
-    fn network_options(&self) -> NetworkOptions {
+    pub(super) fn network_options(&self) -> NetworkOptions {
         NetworkOptions {
             activations: self.activation.as_ref().map_or_else(Vec::new, |list| list.0.clone()),
             output_activation: self.output_activation,
@@ -104,7 +112,7 @@ impl ProblemArgs {
         }
     }
 
-    fn data_options(&self) -> DataOptions {
+    pub(super) fn data_options(&self) -> DataOptions {
         DataOptions {
             data: self.data.clone(),
             x: self.x.clone(),

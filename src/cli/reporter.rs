@@ -36,7 +36,7 @@ impl Reporter {
     /// # Errors
     /// Where one of them cannot be written.
     pub(super) fn new(command: &str, args: &ReportArgs, folder: Option<&Path>) -> Result<Self> {
-        let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
+        let json_to_stdout = args.json_to_stdout();
         let folder = folder.map(OutputFolder::new).transpose()?;
         let mut json_files = Vec::new();
         if let Some(path) = args.json.as_deref().filter(|_| !json_to_stdout) {
@@ -51,6 +51,11 @@ impl Reporter {
     /// One more file of the folder, if there is a folder.
     pub(super) fn file(&self, name: &str) -> Result<Option<OutputFile>> {
         self.folder.as_ref().map(|folder| folder.file(name)).transpose()
+    }
+
+    /// Writes the JSON files.
+    pub(super) fn files<T: Serialize>(&self, result: &T) -> Result<()> {
+        self.json_files.iter().try_for_each(|file| file.write(|file| json::write(file, result)))
     }
 
     /// Where eigenvectors go: the file that the flag names, or `eigenvectors.npz` of the folder; none without the flag.
@@ -84,9 +89,7 @@ impl Reporter {
         if self.folder.is_some() {
             self.draw(&Document::new(result)?)?;
         }
-        for file in &self.json_files {
-            file.write(|file| json::write(file, result))?;
-        }
+        self.files(result)?;
         if self.json_to_stdout {
             return to_stdout(|out| json::write(out, result));
         }

@@ -12,7 +12,7 @@ use super::exit;
 use super::problem::Problem;
 use super::values;
 use crate::backend::{Backend, BackendOptions, OperatorJob};
-use crate::job::{Identity, Resumable, State};
+use crate::job::{Identity, Resumable, State, data_digest};
 
 /// Going on where an interrupted run was.
 #[derive(Args, Debug)]
@@ -44,7 +44,8 @@ pub(super) fn run<O: Serialize, J: OperatorJob>(
 ) -> Result<(J::Output, Option<State>)> {
     let Named { command, options, vectors, job } = named;
     let open = |folder: &Path| {
-        let identity = Identity::new(command, options, &problem.subject(), &problem.objective, vectors)?;
+        let data = data_digest(&problem.objective);
+        let identity = Identity::new(command, options, &problem.subject(), (&problem.objective, &data), vectors)?;
         State::open(&folder.join("state"), Duration::from_secs_f64(args.checkpoint_interval), args.resume, identity)
     };
     let state = folder.map(open).transpose()?;

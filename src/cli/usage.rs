@@ -18,8 +18,13 @@ pub(super) fn answer(error: &clap::Error) -> ExitCode {
             written.map_or_else(|error| exit::failed(&error), |()| ExitCode::SUCCESS)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => exit::failed_with("a command is needed: see hesper --help"),
-        _ => exit::failed_with(&one_line(&error.render().to_string())),
+        _ => exit::failed_with(&message(error)),
     }
+}
+
+/// The error in one line.
+pub(super) fn message(error: &clap::Error) -> String {
+    one_line(&error.render().to_string())
 }
 
 /// The message and the tips of clap's paragraphs; the usage summary is what `--help` is for.

@@ -225,6 +225,30 @@ impl Objective {
         Ok(samples)
     }
 
+    /// The same objective of another network.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_network(&self, network: Network) -> Result<Self> {
+        if self.inputs.width() != network.inputs() {
+            return Err(Error::Input(format!(
+                "x has {} numbers a sample, but the network takes {}",
+                self.inputs.width(),
+                network.inputs()
+            )));
+        }
+        targets::check(&network, &self.criterion, &self.inputs, &self.targets)?;
+        let (now, before) = (network.layout().dim(), self.dim());
+        let view = if now == before {
+            Arc::clone(&self.view)
+        } else if self.view.is_whole(before) {
+            Arc::new(View::whole(now))
+        } else {
+            return Err(Error::Input(format!("a network of {now} parameters in the place of one of {before}, of which some were chosen")));
+        };
+        Ok(Self { network: Arc::new(network), view, ..self.clone() })
+    }
+
     /// Number of parameters.
     pub fn dim(&self) -> usize {
         self.network.layout().dim()

@@ -9,6 +9,7 @@
 
 mod array;
 mod chain;
+mod checkpoint;
 mod csv;
 mod dataset;
 mod decode;
@@ -30,6 +31,7 @@ mod tensors;
 mod weights;
 
 pub use array::{Array, Values};
+pub use checkpoint::{Checkpoint, checkpoints, write_network};
 pub use dataset::{DataOptions, Dataset, digits, load_dataset};
 pub use digits::digits_network;
 pub use file::{load_array, load_named_array};

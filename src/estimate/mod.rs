@@ -1,6 +1,7 @@
 //! What products and Lanczos coefficients say about a spectrum, each number with its spread. Nothing here knows more of an operator
 //! than its products.
 
+mod changes;
 mod deflation;
 mod density;
 mod diagnostics;
@@ -12,6 +13,7 @@ mod quadrature;
 mod sample;
 mod trace;
 
+pub use changes::{Reading, SIGNIFICANT, Trend, trends};
 pub use deflation::Deflation;
 pub use density::{Density, DensityOptions, MAX_POINTS, density};
 pub use diagnostics::{LearningRate, OutlierSplit, SaddleIndex, TailFit, max_stable_learning_rate, outlier_split, saddle_index, tail_fit};

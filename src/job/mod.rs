@@ -33,6 +33,8 @@ mod state;
 #[cfg(test)]
 mod test_support;
 mod trace;
+mod track;
+mod train;
 mod validate;
 
 pub use batches::{BatchOptions, BatchRecord, BatchSummary, Spread, add_batches};
@@ -59,6 +61,8 @@ pub use record::{
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
 pub use state::{Identity, Resumable, State, data_digest, digest_of};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
+pub use track::{Ci, Extreme, Share, TrackJob, TrackOptions, TrackPoint, TrackReport, Tracked, Trends};
+pub use train::{Optimizer, StepRecord, Train, TrainOptions, TrainReport, device_of, init};
 pub use validate::{
     Check, Compared, LanczosComparison, ProductComparison, ValidateJob, ValidateOptions, ValidateReport, ValueComparison, validate,
 };

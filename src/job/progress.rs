@@ -24,6 +24,8 @@ pub enum Stage {
     Timing,
     /// Estimates with one seed after another.
     Calibration,
+    /// Steps of training.
+    Training,
 }
 
 impl Display for Stage {
@@ -38,6 +40,7 @@ impl Display for Stage {
             Self::Comparison => "comparison",
             Self::Timing => "timed runs",
             Self::Calibration => "seeds",
+            Self::Training => "training steps",
         })
     }
 }

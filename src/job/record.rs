@@ -189,6 +189,14 @@ impl Header {
     }
 }
 
+/// f(θ) and ∇f(θ). Two readbacks.
+pub(super) fn loss_and_gradient<A: CurvatureOperator>(operator: &A) -> Result<(f64, Vec<f64>)> {
+    let space = operator.space();
+    let (mut gradient, mut scalars) = (space.block(1)?, space.scalars(1, 1)?);
+    operator.loss_and_gradient(&mut gradient, &mut scalars, Slot(0))?;
+    Ok((space.read(&scalars)?[0], space.download(&gradient)?))
+}
+
 /// f(θ) and ‖∇f(θ)‖. One readback.
 pub(super) fn loss_and_gradient_norm<A: CurvatureOperator>(operator: &A) -> Result<(f64, f64)> {
     let space = operator.space();

@@ -14,4 +14,6 @@ mod program;
 mod report;
 #[cfg(unix)]
 mod resume;
+#[cfg(unix)]
+mod training;
 mod views;

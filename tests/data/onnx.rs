@@ -48,7 +48,7 @@ fn both_exporters_files_are_the_network_that_was_exported() {
             &["script_13", "script_17", "dynamo_18", "dynamo_20"],
         ),
     ] {
-        let options = NetworkOptions { activations, output_activation: None };
+        let options = NetworkOptions { activations, ..NetworkOptions::default() };
         let expected = load_network(&fixtures().join(format!("{name}.safetensors")), &options).unwrap().network;
         for export in exports {
             let network = load(&fixtures().join(format!("{name}_{export}.onnx"))).unwrap();
@@ -100,7 +100,7 @@ fn what_is_not_understood_is_named() {
             }
         }
     }
-    let given = NetworkOptions { activations: vec![Activation::Relu], output_activation: None };
+    let given = NetworkOptions { activations: vec![Activation::Relu], ..NetworkOptions::default() };
     let error = load_network(&fixtures().join("relu_script_13.onnx"), &given).unwrap_err().to_string();
     assert!(error.contains("leave out --activation"), "{error}");
 }

@@ -20,11 +20,18 @@ const ROWS: usize = 256;
 pub struct Identity(pub(super) Value);
 
 impl Identity {
-    /// That of the job `command` with `options` on `objective`; `vectors` are what it is given besides.
+    /// That of the job `command` with `options` on `subject`, which is of `objective` with data of that digest ([`data_digest`]);
+    /// `vectors` are what it is given besides.
     ///
     /// # Errors
     /// Where the options do not serialize, which none of hesper's does.
-    pub fn new(command: &str, options: &impl Serialize, subject: &Subject, objective: &Objective, vectors: &[f64]) -> Result<Self> {
+    pub fn new(
+        command: &str,
+        options: &impl Serialize,
+        subject: &Subject,
+        (objective, data): (&Objective, &str),
+        vectors: &[f64],
+    ) -> Result<Self> {
         let options = serde_json::to_value(options).map_err(|error| Error::Input(format!("options: {error}")))?;
         let sample_weights: Vec<f64> = (0..objective.samples()).map(|sample| objective.sample_weight(sample)).collect();
         let layers: Vec<Value> = subject
@@ -41,7 +48,7 @@ impl Identity {
             "options": options,
             "model": { "layers": layers, "digest": digest_of(&objective.network().parameters()), "constants": digest_of(&constants) },
             "view": { "ranges": objective.view().ranges(), "units": objective.view().scale().map(digest_of) },
-            "data": { "samples": objective.samples(), "digest": data_digest(objective) },
+            "data": { "samples": objective.samples(), "digest": data },
             "loss": {
                 "kind": subject.criterion.loss(),
                 "terms": subject.criterion.terms(),
@@ -53,6 +60,14 @@ impl Identity {
             "operator": format!("{:?}", subject.curvature),
             "start": digest_of(vectors),
         })))
+    }
+
+    /// A digest of all of it and of `device`, in hexadecimal.
+    pub fn key(&self, device: &str) -> String {
+        let mut hash = Xxh3::new();
+        hash.update(self.0.to_string().as_bytes());
+        hash.update(device.as_bytes());
+        format!("{:032x}", hash.digest128())
     }
 
     /// The same with what computes, as far as it decides bits.

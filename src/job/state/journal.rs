@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::identity::{Identity, difference};
+use super::identity::Identity;
 use super::log::{Head, Log, Stored, write_whole};
 use super::{IDENTITY, State};
 use crate::curvature::{BackendInfo, CurvatureOperator, KernelTime, Resumed};
@@ -117,12 +117,8 @@ impl<'a, A: CurvatureOperator> Journal<'a, A> {
 impl<A: CurvatureOperator> Book<A> {
     fn open(state: &State, info: &BackendInfo) -> Result<Self> {
         let (log, replay) = match state.saved.take() {
-            Some((log, records, mut then)) => {
-                // Those of before are run; which of them have been used so far says nothing.
-                then["backend"]["variants"] = info.variants.clone().into();
-                if let Some(difference) = difference(&state.identity.on(info), &then) {
-                    return Err(state.refusal(&difference));
-                }
+            Some((log, records, then)) => {
+                state.compare(info, then)?;
                 (log, VecDeque::from(records))
             }
             None => (state.begin()?, VecDeque::new()),

@@ -15,18 +15,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
 
 use self::identity::difference;
 pub use self::identity::{Identity, data_digest, digest_of};
 use self::journal::{Journal, VECTORS};
-use self::log::{Log, Stored};
+use self::log::{Log, Stored, write_whole};
 use crate::backend::{OperatorJob, SpotCheck};
-use crate::curvature::{CurvatureOperator, Workload};
+use crate::curvature::{BackendInfo, CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 
 /// The file that says what the state belongs to.
 const IDENTITY: &str = "job.json";
+
+/// The state of a job that keeps no journal.
+const SNAPSHOT: &str = "snapshot.cbor";
 
 /// The state of one job in a folder of its own.
 #[derive(Debug)]
@@ -84,12 +90,57 @@ impl State {
         &self.notes
     }
 
+    /// Makes sure that a job without a journal goes on where it was, on what `info` says; without an earlier run's state it begins.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::File`] where the folder cannot be written.
+    pub fn confirm(&self, info: &BackendInfo) -> Result<()> {
+        match self.saved.take() {
+            Some((_, _, then)) => self.compare(info, then),
+            None => self.begin().map(drop),
+        }
+    }
+
+    /// Keeps all of such a job's state.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be written.
+    pub fn keep(&self, info: &BackendInfo, state: &impl Serialize) -> Result<()> {
+        let mut content = Vec::new();
+        let written = ciborium::into_writer(state, &mut content).map_err(io::Error::other).and_then(|()| {
+            content.extend(xxh3_64(&content).to_le_bytes());
+            write_whole(&self.folder.join(SNAPSHOT), &content)?;
+            write_whole(&self.folder.join(IDENTITY), format!("{:#}", self.identity.on(info)).as_bytes())
+        });
+        written.map_err(|error| Error::file(&self.folder, error))
+    }
+
+    /// What an earlier run has kept, if it is to be gone on from and is whole.
+    pub fn kept<T: DeserializeOwned>(&mut self) -> Option<T> {
+        self.saved.get_mut().as_ref()?;
+        let content = fs::read(self.folder.join(SNAPSHOT)).ok()?;
+        let read = content.split_last_chunk().filter(|(content, sum)| xxh3_64(content) == u64::from_le_bytes(**sum));
+        let state = read.and_then(|(content, _)| ciborium::from_reader(content).ok());
+        if state.is_none() {
+            self.note("the state there is damaged and left out of account".into());
+            self.saved = RefCell::new(None);
+        }
+        state
+    }
+
     /// Removes the state: the job's result is written.
     ///
     /// # Errors
     /// [`Error::File`] where that is not possible.
     pub fn remove(self) -> Result<()> {
         self.forget().and_then(|()| gone(fs::remove_dir_all(&self.folder))).map_err(|error| Error::file(&self.folder, error))
+    }
+
+    /// Refuses what another device computed.
+    fn compare(&self, info: &BackendInfo, mut then: Value) -> Result<()> {
+        // Those of before are run; which of them have been used so far says nothing.
+        then["backend"]["variants"] = info.variants.clone().into();
+        difference(&self.identity.on(info), &then).map_or(Ok(()), |difference| Err(self.refusal(&difference)))
     }
 
     fn note(&mut self, note: String) {

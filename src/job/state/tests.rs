@@ -75,14 +75,14 @@ fn on<T>(operator: &Mortal, state: Option<&State>, job: impl FnOnce(&Journal<'_,
 }
 
 /// The report without its times; what was resumed is taken out and returned.
-fn plain(report: &impl serde::Serialize) -> (Value, u64) {
+fn plain(report: &impl Serialize) -> (Value, u64) {
     let mut json = serde_json::to_value(report).unwrap();
     json["stats"]["seconds"] = Value::Null;
     let resumed = json["stats"].as_object_mut().unwrap().remove("resumed").and_then(|count| count.as_u64());
     (json, resumed.unwrap_or_default())
 }
 
-fn killed_everywhere<T: serde::Serialize>(job: impl Fn(&Journal<'_, Mortal>) -> Result<T>) {
+fn killed_everywhere<T: Serialize>(job: impl Fn(&Journal<'_, Mortal>) -> Result<T>) {
     let whole = plain(&on(&mortal(0, u64::MAX), None, &job).unwrap()).0;
     let count = whole["stats"]["hvps"].as_u64().unwrap();
     let mut deepest = 0;

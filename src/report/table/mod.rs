@@ -13,6 +13,8 @@ mod parts;
 mod plan;
 mod spectrum;
 mod trace;
+mod track;
+mod train;
 mod validate;
 
 pub use adapters::{AdaptersReport, adapters};
@@ -27,4 +29,6 @@ pub use landscape::landscape;
 pub use plan::plan;
 pub use spectrum::{density, spectrum};
 pub use trace::trace;
+pub use track::{track_head, track_point, track_trends};
+pub use train::train;
 pub use validate::validate;

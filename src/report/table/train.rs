@@ -1,0 +1,34 @@
+//! What became of a network that was trained.
+
+use std::io::{self, Write};
+
+use super::{parts, track_trends};
+use crate::job::TrainReport;
+use crate::report::number::{count, plain, seconds};
+
+/// Writes the summary of `hesper train`; looks at the spectrum have been written as they came.
+///
+/// # Errors
+/// Whatever the writer meets.
+pub fn train(out: &mut dyn Write, report: &TrainReport) -> io::Result<()> {
+    if !report.track.is_empty() {
+        writeln!(out)?;
+    }
+    parts::line(out, "model", &format!("{}, {} parameters", report.model.summary, count(report.model.parameters)))?;
+    parts::line(out, "data", &format!("{}, {} samples", report.data.source, count(report.data.samples)))?;
+    let batch = report.options.batch_size.map_or_else(|| "full batch".to_owned(), |size| format!("batches of {}", count(size)));
+    parts::line(
+        out,
+        "training",
+        &format!("{} steps of {}, lr {}, {batch}", report.steps, report.options.optimizer, report.options.learning_rate),
+    )?;
+    if let (Some(first), Some(last)) = (report.history.first(), report.history.last()) {
+        parts::line(out, "loss", &format!("{} to {}", plain(first.loss), plain(last.loss)))?;
+    }
+    if let Some(threshold) = report.stability_threshold {
+        parts::line(out, "edge of stability", &format!("largest eigenvalue {}", plain(threshold)))?;
+    }
+    track_trends(out, &report.trends)?;
+    parts::line(out, "took", &seconds(report.seconds))?;
+    parts::warnings(out, &report.warnings)
+}
