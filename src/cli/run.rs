@@ -193,7 +193,7 @@ mod tests {
         parse(text)
             .unwrap()
             .iter()
-            .map(|job| arguments(job, Path::new("/data"), false).map_or_else(|error| format!("{error:#}"), |found| join(found)))
+            .map(|job| arguments(job, Path::new("/data"), false).map_or_else(|error| format!("{error:#}"), join))
             .collect()
     }
 

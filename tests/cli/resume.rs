@@ -54,9 +54,9 @@ fn killed_at_random(job: &str, args: &[&str], kills: u32) {
         let folder = tempfile::tempdir().unwrap();
         // Fractions that fill the interval evenly, in no order.
         let share = |at: u32| (f64::from(at) * 0.618_033_988_749_895 + 0.3).fract();
-        for (turn, args) in [&base, &resumed].into_iter().take(1 + kill as usize % 2).enumerate() {
+        for (turn, args) in (0..).zip([&base, &resumed].into_iter().take(1 + kill as usize % 2)) {
             let mut child = command(folder.path(), args).spawn().unwrap();
-            thread::sleep(takes.mul_f64(share(kill + 7 * turn as u32)).max(Duration::from_millis(1)));
+            thread::sleep(takes.mul_f64(share(kill + 7 * turn)).max(Duration::from_millis(1)));
             child.kill().unwrap();
             child.wait().unwrap();
         }

@@ -134,9 +134,9 @@ fn sum<T: Real>(out: ViewMut<'_, T>, kept: bool, pairs: &[Pair<'_, T>]) {
         );
     }
     let is_small = |(_, rhs): &Pair<'_, T>| rhs.shape.column_stride == 1 && small::suits::<T>(rhs.shape.rows, rhs.shape.row_stride);
-    match pairs {
-        &[pair] if is_small(&pair) => small(out, kept, &[pair]),
-        &[a, b] if is_small(&a) && is_small(&b) => small(out, kept, &[a, b]),
+    match *pairs {
+        [pair] if is_small(&pair) => small(out, kept, &[pair]),
+        [a, b] if is_small(&a) && is_small(&b) => small(out, kept, &[a, b]),
         _ => large(out, kept, pairs),
     }
 }

@@ -168,9 +168,8 @@ macro_rules! lanes {
             type Mask<S: Simd> = MemMask<S::$mask>;
 
             #[inline(always)]
-            #[expect(clippy::cast_possible_truncation, reason = "a vector has few numbers")]
             fn first<S: Simd>(simd: S, count: usize) -> Self::Mask<S> {
-                simd.$first(0, count as $count)
+                simd.$first(0, <$count>::try_from(count).unwrap_or(<$count>::MAX))
             }
 
             #[inline(always)]

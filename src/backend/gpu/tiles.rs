@@ -40,7 +40,7 @@ impl ShapeClass {
     fn named(name: &str) -> Option<Self> {
         let (kind, extents) = name.split_once(' ')?;
         let (rows, others) = extents.split_once('x')?;
-        let exponent_of = |extent: &str| Some(extent.parse::<u64>().ok()?.checked_ilog2()?);
+        let exponent_of = |extent: &str| extent.parse::<u64>().ok()?.checked_ilog2();
         let of = match kind {
             "forward" => Self::Forward,
             "backward" => Self::Backward,

@@ -33,7 +33,7 @@ use crate::rng::Distribution;
 const ROOM: usize = 8;
 
 /// Vectors that the journal keeps for each column: the outputs, and the random vector.
-pub(super) const VECTORS: u64 = ROOM as u64 + 1;
+pub(super) const VECTORS: usize = ROOM + 1;
 
 /// The random vector's seed: any will do.
 const SEED: u64 = 0x6865_7370_6572;
@@ -284,9 +284,8 @@ impl<A: CurvatureOperator> Book<A> {
     /// The saved result `name`, if it is next.
     fn recall<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>> {
         let mark = xxh3_64(name.as_bytes());
-        let Some(record) = self.replay.pop_front_if(|record| record.head.kind == RESULT && record.head.mark == mark) else {
-            return Ok(None);
-        };
+        let is_next = self.replay.front().is_some_and(|record| record.head.kind == RESULT && record.head.mark == mark);
+        let Some(record) = is_next.then(|| self.replay.pop_front()).flatten() else { return Ok(None) };
         let content = record.content().map_err(|error| self.failed(error))?;
         let value = ciborium::from_reader(&content[..]).map_err(|_| self.diverged(self.place))?;
         self.place += 1;
@@ -358,7 +357,7 @@ impl<A: CurvatureOperator> CurvatureOperator for Journal<'_, A> {
     }
 
     fn column_bytes(&self) -> usize {
-        let kept = if self.book.is_some() { VECTORS as usize * self.vector_bytes() } else { 0 };
+        let kept = if self.book.is_some() { VECTORS * self.vector_bytes() } else { 0 };
         self.operator.column_bytes() + kept
     }
 

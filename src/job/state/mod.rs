@@ -191,7 +191,7 @@ impl<J: OperatorJob> OperatorJob for Resumable<'_, J> {
 
     fn workload(&self, dim: usize) -> Workload {
         let workload = self.job.workload(dim);
-        let kept = if self.state.is_some() { VECTORS } else { 0 };
+        let kept = if self.state.is_some() { VECTORS as u64 } else { 0 };
         Workload { vectors: workload.vectors + kept, ..workload }
     }
 
