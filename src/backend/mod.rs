@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod reference;
 mod spot_check;
 
+use std::cell::OnceCell;
 use std::fmt::{self, Display};
 use std::rc::Rc;
 use std::str::FromStr;
@@ -158,6 +159,15 @@ pub struct SpotCheck<'a> {
     curvature: Curvature,
     choice: &'a Choice,
     view: &'a View,
+    pair: &'a OnceCell<Pair>,
+}
+
+/// The operator under test and the reference on some of the samples, made when they are first asked for, once for all views.
+enum Pair {
+    CpuF32(Box<Cpu<f32>>, Reference),
+    CpuF64(Box<Cpu<f64>>, Reference),
+    Gpu(Box<Gpu>, Reference),
+    Reference,
 }
 
 impl SpotCheck<'_> {
@@ -173,15 +183,27 @@ impl SpotCheck<'_> {
         if samples == 0 {
             return Ok(None);
         }
-        let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
-        let reference = || Reference::new(&subset, curvature);
-        let (relative, magnitude) = match self.choice {
-            Choice::CpuF32 => self.worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::CpuF64 => self.worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::Gpu(device) => self.worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
-            Choice::Reference => return Ok(None),
+        if self.pair.get().is_none() {
+            let _made_now = self.pair.set(self.make_pair(samples)?);
+        }
+        let (relative, magnitude) = match self.pair.get() {
+            Some(Pair::CpuF32(operator, reference)) => self.worst_error(&**operator, reference, seed)?,
+            Some(Pair::CpuF64(operator, reference)) => self.worst_error(&**operator, reference, seed)?,
+            Some(Pair::Gpu(operator, reference)) => self.worst_error(&**operator, reference, seed)?,
+            Some(Pair::Reference) | None => return Ok(None),
         };
         Ok(Some(ProductError { relative, magnitude, samples }))
+    }
+
+    fn make_pair(&self, samples: usize) -> Result<Pair> {
+        let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
+        let reference = || Reference::new(&subset, curvature);
+        Ok(match self.choice {
+            Choice::CpuF32 => Pair::CpuF32(Box::new(Cpu::new(&subset, curvature)?), reference()?),
+            Choice::CpuF64 => Pair::CpuF64(Box::new(Cpu::new(&subset, curvature)?), reference()?),
+            Choice::Gpu(device) => Pair::Gpu(Box::new(Gpu::new(&subset, curvature, device)?), reference()?),
+            Choice::Reference => Pair::Reference,
+        })
     }
 
     fn worst_error<A: CurvatureOperator>(&self, operator: &A, reference: &Reference, seed: u64) -> Result<(f64, f64)> {
@@ -240,7 +262,8 @@ pub fn run_each<J: OperatorJob>(
     let Some((view, first)) = jobs.first() else { return Ok(Vec::new()) };
     let planned = objective.clone().in_view(view.clone());
     let schedule = choice.plan(&planned, curvature, &options.demand(&planned, first.workload(view.dim())))?.schedule;
-    let check = SpotCheck { objective, curvature, choice: &choice, view: planned.view() };
+    let pair = OnceCell::new();
+    let check = SpotCheck { objective, curvature, choice: &choice, view: planned.view(), pair: &pair };
     match &choice {
         Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
         Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
