@@ -8,7 +8,7 @@ pub mod gpu;
 pub mod reference;
 mod spot_check;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt::{self, Display};
 use std::rc::Rc;
 use std::str::FromStr;
@@ -173,6 +173,15 @@ pub struct SpotCheck<'a> {
     curvature: Curvature,
     choice: &'a Choice,
     view: &'a View,
+    pair: &'a OnceCell<Pair>,
+}
+
+/// The operator under test and the reference on some of the samples, made when they are first asked for, once for all views.
+enum Pair {
+    CpuF32(Box<Cpu<f32>>, Reference),
+    CpuF64(Box<Cpu<f64>>, Reference),
+    Gpu(Box<Gpu>, Reference),
+    Reference,
 }
 
 impl SpotCheck<'_> {
@@ -189,15 +198,27 @@ impl SpotCheck<'_> {
         if samples == 0 || self.objective.counted_weight(0..samples) == 0.0 {
             return Ok(None);
         }
-        let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
-        let reference = || Reference::new(&subset, curvature);
-        let (relative, magnitude) = match self.choice {
-            Choice::CpuF32 => self.worst_error(&Cpu::<f32>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::CpuF64 => self.worst_error(&Cpu::<f64>::new(&subset, curvature)?, &reference()?, seed)?,
-            Choice::Gpu(device) => self.worst_error(&Gpu::new(&subset, curvature, device)?, &reference()?, seed)?,
-            Choice::Reference => return Ok(None),
+        if self.pair.get().is_none() {
+            let _made_now = self.pair.set(self.make_pair(samples)?);
+        }
+        let (relative, magnitude) = match self.pair.get() {
+            Some(Pair::CpuF32(operator, reference)) => self.worst_error(&**operator, reference, seed)?,
+            Some(Pair::CpuF64(operator, reference)) => self.worst_error(&**operator, reference, seed)?,
+            Some(Pair::Gpu(operator, reference)) => self.worst_error(&**operator, reference, seed)?,
+            Some(Pair::Reference) | None => return Ok(None),
         };
         Ok(Some(ProductError { relative, magnitude, samples }))
+    }
+
+    fn make_pair(&self, samples: usize) -> Result<Pair> {
+        let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
+        let reference = || Reference::new(&subset, curvature);
+        Ok(match self.choice {
+            Choice::CpuF32 => Pair::CpuF32(Box::new(Cpu::new(&subset, curvature)?), reference()?),
+            Choice::CpuF64 => Pair::CpuF64(Box::new(Cpu::new(&subset, curvature)?), reference()?),
+            Choice::Gpu(device) => Pair::Gpu(Box::new(Gpu::new(&subset, curvature, device)?), reference()?),
+            Choice::Reference => Pair::Reference,
+        })
     }
 
     fn worst_error<A: CurvatureOperator>(&self, operator: &A, reference: &Reference, seed: u64) -> Result<(f64, f64)> {
@@ -264,7 +285,8 @@ impl Backend {
         let (parameters, samples) = (view.dim(), objective.samples());
         tracing::info!(%backend, %precision, operator = %curvature, parameters, samples, "backend chosen");
         tracing::info!(linearization = %schedule.mode, columns, bytes = total, budget, "plan");
-        let check = SpotCheck { objective, curvature, choice: &self.choice, view: planned.view() };
+        let pair = OnceCell::new();
+        let check = SpotCheck { objective, curvature, choice: &self.choice, view: planned.view(), pair: &pair };
         match &self.choice {
             Choice::CpuF32 => run_with(&Cpu::<f32>::with_schedule(objective, curvature, schedule)?, jobs, check),
             Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
