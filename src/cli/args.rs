@@ -87,7 +87,7 @@ pub(super) struct AdamArgs {
     pub(super) step: Option<u64>,
     /// Added to the root of the second moments
     #[arg(long, value_name = "E", value_parser = values::not_negative, default_value_t = 1e-8)]
-    pub(super) eps: f64,
+    pub(super) adam_eps: f64,
     /// Decay of the momentum: only the largest stable step depends on it
     #[arg(long, value_name = "B", value_parser = values::decay, default_value_t = 0.9)]
     pub(super) beta1: f64,

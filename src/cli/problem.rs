@@ -65,7 +65,7 @@ impl Problem {
 
 /// Gives the objective's coordinates the units P^(-1/2) with Adam's P = diag(√v̂ + ε), where that is asked for.
 fn precondition(args: &ProblemArgs, objective: &mut Objective) -> Result<Option<Preconditioner>> {
-    let AdamArgs { second_moments, beta1, beta2, step, eps } = &args.adam;
+    let AdamArgs { second_moments, beta1, beta2, step, adam_eps: eps } = &args.adam;
     let (path, the_model) = match (second_moments, &args.model) {
         (None, _) if args.operator != Operator::Adam => return Ok(None),
         (Some(path), model) => (path, model.as_ref() == Some(path)),
@@ -79,7 +79,7 @@ fn precondition(args: &ProblemArgs, objective: &mut Objective) -> Result<Option<
     let units: Vec<f64> = moments.iter().map(|v| ((v / correction).sqrt() + eps).sqrt().recip()).collect();
     if let Some(at) = units.iter().position(|unit| !unit.is_finite()) {
         let name = tensors.iter().find(|tensor| tensor.range.contains(&at)).map_or("", |tensor| tensor.name.as_str());
-        bail!("{}: the second moment of a parameter of {name} is 0, and so is --eps: give an --eps above 0", path.display());
+        bail!("{}: the second moment of a parameter of {name} is 0, and so is --adam-eps: give one above 0", path.display());
     }
     let view = objective.view().clone().scaled(units)?;
     *objective = objective.clone().in_view(view);

@@ -204,8 +204,8 @@ mod tests {
         assert_eq!(
             lines(text),
             [
-                "spectrum --backend=cpu --above=0.5 --above=-1 --model=/data/m.safetensors --probes=20 --quiet",
-                "track --backend=reference --lr=0.1 /data/run /abs/x.safetensors"
+                "spectrum '--backend=cpu' '--above=0.5' '--above=-1' '--model=/data/m.safetensors' '--probes=20' --quiet",
+                "track '--backend=reference' '--lr=0.1' /data/run /abs/x.safetensors"
             ]
         );
     }

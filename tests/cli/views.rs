@@ -116,7 +116,7 @@ fn adam_divides_by_the_roots_of_the_second_moments() {
     let job = |more: &[&str]| run(folder.path(), &[&eigs[..], more].concat());
     let plain = number(&job(&[])["eigenvalues"]["largest"][0]["value"]);
     for file in ["v.safetensors", "bare.safetensors"] {
-        let adam = job(&["--operator", "adam", "--second-moments", file, "--step", "10", "--beta2", "0.99", "--eps", "0.001"]);
+        let adam = job(&["--operator", "adam", "--second-moments", file, "--step", "10", "--beta2", "0.99", "--adam-eps", "0.001"]);
         let divisor = (f64::from(0.0025_f32) / (1.0 - 0.99_f64.powi(10))).sqrt() + 0.001;
         let largest = number(&adam["eigenvalues"]["largest"][0]["value"]);
         assert!((largest * divisor / plain - 1.0).abs() < 1e-10, "{largest} * {divisor} for {plain}");
@@ -139,7 +139,7 @@ fn adam_divides_by_the_roots_of_the_second_moments() {
     let data = fixture("digits_tanh_32", "data.npz");
     let both = |more: &[&str]| {
         let problem = ["--model", "both.safetensors", "--activation", "tanh", "--data", data.to_str().unwrap(), "--samples", "100"];
-        json(folder.path(), &[&eigs[..], &problem, &["--backend", "cpu", "--precision", "f64", "--eps", "0"], more].concat())
+        json(folder.path(), &[&eigs[..], &problem, &["--backend", "cpu", "--precision", "f64", "--adam-eps", "0"], more].concat())
     };
     let largest = number(&both(&["--operator", "adam"])["eigenvalues"]["largest"][0]["value"]);
     assert!((largest * f64::from(0.0025_f32).sqrt() / plain - 1.0).abs() < 1e-10);
@@ -156,8 +156,8 @@ fn adam_divides_by_the_roots_of_the_second_moments() {
         let message = refused(&["--operator", "adam", "--second-moments", file]);
         assert!(words.iter().all(|word| message.contains(word)), "{message}");
     }
-    let message = refused(&["--operator", "adam", "--second-moments", "zero.safetensors", "--eps", "0"]);
-    assert!(message.contains("0.bias") && message.contains("--eps"), "{message}");
+    let message = refused(&["--operator", "adam", "--second-moments", "zero.safetensors", "--adam-eps", "0"]);
+    assert!(message.contains("0.bias") && message.contains("--adam-eps"), "{message}");
     write_model(&folder.path().join("other.safetensors"), &[("0.weight", &[64, 32], &moments), ("0.bias", &[32], &moments[..32])]);
     let message = refused(&["--operator", "adam", "--second-moments", "other.safetensors"]);
     assert!(message.contains("[64, 32]") && message.contains("[32, 64]"), "{message}");
