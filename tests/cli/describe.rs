@@ -13,7 +13,7 @@ fn the_network_is_described_as_found() {
     let folder = tempfile::tempdir().unwrap();
     let report = json(folder.path(), &["describe", "--model", &path("residual.safetensors"), "--data", &path("residual.npz")]);
     assert_eq!((&report["schema"], &report["model"]["parameters"]), (&"hesper.describe/1".into(), &231.into()));
-    let block = serde_json::json!({ "in": 6, "out": 4, "activation": "mish", "bias": false, "kind": "add", "sources": [8, 7] });
+    let block = serde_json::json!({ "in": 4, "out": 4, "activation": "mish", "bias": false, "kind": "add", "sources": [8, 7] });
     assert_eq!(report["model"]["layers"][8], block);
     let head = serde_json::json!({ "name": "head.weight", "layer": 9, "shape": [3, 4], "offset": 216, "count": 12 });
     assert_eq!(report["tensors"][12], head);

@@ -175,7 +175,7 @@ fn a_job_file_runs_every_combination() {
     fs::write(path.join("jobs/all.toml"), text).unwrap();
     let dry = hesper_ends(path, &["run", "jobs/all.toml", "--dry-run"], 0);
     assert!(
-        dry.contains("hesper spectrum --backend=cpu --out=jobs/results/small-seed-1 --samples=100") && dry.contains("linearization"),
+        dry.contains("hesper spectrum '--backend=cpu' '--out=jobs/results/small-seed-1' '--samples=100'") && dry.contains("linearization"),
         "{dry}"
     );
     assert!(!path.join("jobs/results").exists());

@@ -9,7 +9,7 @@ use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Inputs, Objective, Storage};
 use hesper::data::{NetworkOptions, load_network};
 use hesper::krylov::{LinearOperator, Slot, VectorSpace};
-use hesper::model::{Activation, Loss, Network, Targets};
+use hesper::model::{Activation, Loss, Network, Op, Targets};
 use serde_json::Value;
 
 use crate::write::file;
@@ -37,9 +37,17 @@ fn distance(network: &Network, name: &str) -> f64 {
     operator.space().read(&s).unwrap()[0]
 }
 
+/// Squared: a few roundings in double precision, and that of an ε of a normalization to single precision, which the files hold it in.
+const ROUNDING: f64 = 1e-24;
+
+/// The layers without the names of their tensors, which a graph need not keep.
+fn nameless(network: &Network) -> Vec<(&Op, &[usize], Activation)> {
+    network.layers().iter().map(|layer| (&layer.op, layer.sources.as_slice(), layer.activation)).collect()
+}
+
 #[test]
 fn both_exporters_files_are_the_network_that_was_exported() {
-    use Activation::{Elu, Gelu, GeluTanh, LeakyRelu, Relu, Sigmoid, Silu, Softplus, Tanh};
+    use Activation::{Elu, Gelu, GeluTanh, Hardswish, LeakyRelu, Mish, Relu, Selu, Sigmoid, Silu, Softplus, Tanh};
     for (name, activations, exports) in [
         ("relu", vec![Relu], &["script_13", "dynamo_20"][..]),
         (
@@ -47,15 +55,32 @@ fn both_exporters_files_are_the_network_that_was_exported() {
             vec![LeakyRelu, Elu, Gelu, GeluTanh, Silu, Tanh, Sigmoid, Softplus],
             &["script_13", "script_17", "dynamo_18", "dynamo_20"],
         ),
+        ("more_activations", vec![Mish, Hardswish, Selu], &["script_13", "dynamo_20"]),
+        ("gelu_norm", vec![Gelu, GeluTanh], &["script_13", "script_17", "dynamo_18", "dynamo_20"]),
+        ("batch_norm", vec![Relu], &["script_13", "dynamo_20"]),
     ] {
         let options = NetworkOptions { activations, ..NetworkOptions::default() };
         let expected = load_network(&fixtures().join(format!("{name}.safetensors")), &options).unwrap().network;
         for export in exports {
             let network = load(&fixtures().join(format!("{name}_{export}.onnx"))).unwrap();
-            assert_eq!(network, expected, "{name}_{export}");
+            assert_eq!(nameless(&network), nameless(&expected), "{name}_{export}");
             let distance = distance(&network, name);
-            assert!(distance < 1e-28, "{name}_{export}: {distance:e}");
+            assert!(distance < ROUNDING, "{name}_{export}: {distance:e}");
         }
+    }
+}
+
+/// A file without the tensors' structure has no twin in safetensors: PyTorch's outputs tell.
+#[test]
+fn residual_connections_and_normalizations_are_those_of_pytorch() {
+    for (name, export) in [("residual", "script_13"), ("residual", "dynamo_20"), ("rms_norm", "dynamo_20")] {
+        let network = load(&fixtures().join(format!("{name}_{export}.onnx"))).unwrap();
+        assert!(!network.is_chain(), "{name}");
+        let distance = distance(&network, name);
+        assert!(distance < ROUNDING, "{name}_{export}: {distance:e}");
+        let mut theta = network.parameters();
+        theta[0] += 1e-6;
+        assert!(self::distance(&network.with_parameters(&theta).unwrap(), name) > ROUNDING, "a weight of {name} does not matter");
     }
 }
 
@@ -67,17 +92,6 @@ fn patched(name: &str, from: &str, to: &str) -> Vec<u8> {
     assert!(!places.is_empty(), "{name}: no {from}");
     places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to.as_bytes()));
     bytes
-}
-
-/// What is found in the graph but has no place in a network yet is refused by name.
-#[test]
-fn normalizations_and_residual_connections_are_named() {
-    for (name, expected) in
-        [("gelu_norm_script_17", "LayerNormalization '/1/LayerNormalization'"), ("residual_dynamo_20", "Add 'node_add'")]
-    {
-        let error = load(&fixtures().join(format!("{name}.onnx"))).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains("not supported yet"), "{error}");
-    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) const fn suits<T>(rows: usize, columns: usize) -> bool {
 
 /// `out` ← Σ terms, and `out` too where it is `kept`: `rows` × `columns` numbers row by row.
 ///
-/// Every element is summed term by term in the order of the depth, whatever its place in a tile.
+/// Every element is summed term by term in the order of the depth, whatever its place in a tile, and what is kept is added last.
 ///
 /// # Safety
 /// Every element of each term's operands can be read and of `out` written, and `out` overlaps none of them.
@@ -110,8 +110,7 @@ impl<T: Lanes> Sum<'_, T> {
         unsafe {
             let out = self.out.add(row * self.columns + column);
             let load = |from: *const T| [0, 1].map(|v| T::load::<S, EDGE>(simd, masks[v], from.wrapping_add(v * lanes)));
-            let mut sums: [[T::Vector<S>; 2]; R] =
-                if self.kept { std::array::from_fn(|r| load(out.add(r * self.columns))) } else { [[T::splat(simd, T::ZERO); 2]; R] };
+            let mut sums = [[T::splat(simd, T::ZERO); 2]; R];
             for Term { lhs, rhs, depth } in self.terms {
                 let (mut left, mut right) = (lhs.first.add(row * lhs.row_stride), rhs.first.add(column));
                 for _ in 0..*depth {
@@ -126,7 +125,12 @@ impl<T: Lanes> Sum<'_, T> {
                     right = right.wrapping_add(rhs.row_stride);
                 }
             }
-            for (r, sums) in sums.iter().enumerate() {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                if self.kept {
+                    // Last: the terms are then rounded to the size of their own sum, not to that of all before.
+                    let before = load(out.add(r * self.columns));
+                    sums.iter_mut().zip(before).for_each(|(sum, before)| *sum = T::fused(simd, T::splat(simd, T::ONE), before, *sum));
+                }
                 for v in 0..2 {
                     T::store::<S, EDGE>(simd, masks[v], out.wrapping_add(r * self.columns + v * lanes), sums[v]);
                 }
