@@ -28,7 +28,7 @@ pub struct DataOptions {
     pub samples: Option<usize>,
     /// The target is x itself (an autoencoder); a y is not looked at.
     pub target_is_x: bool,
-    /// A file with a weight for each sample, [N]: `.npy`.
+    /// A file with a weight for each sample, `[N]`: `.npy`.
     pub sample_weights: Option<PathBuf>,
 }
 

@@ -33,7 +33,7 @@ pub struct TensorRecord {
     pub name: String,
     /// The number of its layer in `model.layers`, from 0.
     pub layer: usize,
-    /// [out, in] of a weight, [n] of all others.
+    /// [out, in] of a weight, `[n]` of all others.
     pub shape: Vec<usize>,
     /// Where it begins in the vector of all parameters.
     pub offset: usize,

@@ -18,7 +18,7 @@ pub struct Criterion {
 pub enum Terms {
     /// −Σ tₖ·log softmax(o)ₖ with tₖ = wₖ·((1 − ε)·qₖ + ε/C), q the class's indicator or given probabilities.
     CrossEntropy {
-        /// w, [C]; 1 where there are none.
+        /// w, `[C]`; 1 where there are none.
         #[serde(skip_serializing_if = "Option::is_none")]
         class_weights: Option<Vec<f64>>,
         /// ε, from 0 to 1.
@@ -40,7 +40,7 @@ pub enum Terms {
     },
     /// p·y·log(1 + e⁻ᵒ) + (1 − y)·log(1 + eᵒ).
     BceWithLogits {
-        /// p: one for all outputs, or [C]; 1 where there are none.
+        /// p: one for all outputs, or `[C]`; 1 where there are none.
         #[serde(skip_serializing_if = "Option::is_none")]
         pos_weight: Option<Vec<f64>>,
     },

@@ -26,7 +26,7 @@ pub struct Tensor {
     pub name: String,
     /// The layer's number, from 0.
     pub layer: usize,
-    /// [outputs, inputs] of a weight, [n] of all others.
+    /// [outputs, inputs] of a weight, `[n]` of all others.
     pub shape: Vec<usize>,
     /// Where its elements are.
     pub range: Range<usize>,

@@ -199,7 +199,7 @@ impl Functions {
         let same = |activation: &Activation| {
             points.iter().zip(&found).all(|(&x, y)| {
                 let expected = activation.jet(x).value;
-                (y - expected).abs() <= 2e-6 * (1e-2 + expected.abs())
+                (y - expected).abs() <= 2e-6 * (0.1 + expected.abs())
             })
         };
         // A mean makes a function of all of the points at once.
