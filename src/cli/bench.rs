@@ -86,7 +86,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
 /// What is timed on one backend.
 fn cases(args: &BenchArgs) -> Result<Vec<Case>> {
     let problem = &args.problem;
-    if problem.model.is_some() || problem.data.is_some() || problem.x.is_some() {
+    if problem.model.is_some() || problem.has_data() {
         return Ok(vec![Case { problem: Problem::load(problem)?, columns: args.columns.clone(), swept: None }]);
     }
     let synthetic = synthetic(args)?;

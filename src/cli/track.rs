@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::{self, Outcome};
-use super::output::to_stdout;
+use super::output::{OutputFile, to_stdout};
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -242,12 +242,10 @@ impl<'a> Tracker<'a> {
     }
 
     /// Writes the files as they are by now.
-    fn write(&self, reporter: &Reporter, csv_file: Option<&super::output::OutputFile>) -> Result<()> {
+    fn write(&self, reporter: &Reporter, csv_file: Option<&OutputFile>) -> Result<()> {
         let Some(report) = self.report() else { return Ok(()) };
         if let Some(file) = csv_file {
-            let columns = columns(&self.points);
-            let columns: Vec<csv::Column<'_>> = columns.iter().map(|(name, values)| (*name, values.as_slice())).collect();
-            file.write(|file| csv::write(file, &columns))?;
+            write_points(file, &self.points)?;
         }
         reporter.files(&report)
     }
@@ -259,9 +257,16 @@ impl<'a> Tracker<'a> {
     }
 }
 
-/// The points' numbers as columns.
+/// Writes the points' numbers as columns.
+pub(super) fn write_points(file: &OutputFile, points: &[TrackPoint]) -> Result<()> {
+    let columns = columns(points);
+    let columns: Vec<csv::Column<'_>> = columns.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+    file.write(|file| csv::write(file, &columns))
+}
+
+/// The points' numbers by name.
 #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵³")]
-pub(super) fn columns(points: &[TrackPoint]) -> Vec<(&'static str, Vec<f64>)> {
+fn columns(points: &[TrackPoint]) -> Vec<(&'static str, Vec<f64>)> {
     let column = |of: &dyn Fn(&TrackPoint) -> Option<f64>| points.iter().map(|point| of(point).unwrap_or(f64::NAN)).collect();
     vec![
         ("step", column(&|point| point.step.map(|step| step as f64))),

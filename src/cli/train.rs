@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
 use super::resume::ResumeArgs;
-use super::track::{TrackMethodArgs, columns};
+use super::track::{TrackMethodArgs, write_points};
 use super::values::{self, Shape};
 use crate::backend::{Backend, BackendOptions};
 use crate::curvature::BackendInfo;
@@ -85,8 +85,7 @@ impl TrainArgs {
             }
             return Ok(model);
         }
-        let has_data = self.problem.data.is_some() || self.problem.x.is_some();
-        if has_data && self.shape.is_none() {
+        if self.problem.has_data() && self.shape.is_none() {
             bail!("data without a network: give --shape WIDTHS for a new one, or --model FILE");
         }
         let widths = self.shape.as_ref().map_or_else(|| vec![64, 64, 64, 10], |shape| shape.0.clone());
@@ -149,8 +148,7 @@ pub(super) fn run(args: &TrainArgs) -> Result<Outcome> {
         file.write(|file| csv::write(file, &history(&report).each_ref().map(|(name, values)| (*name, values.as_slice()))))?;
     }
     if let Some(file) = track_file.filter(|_| !report.track.is_empty()) {
-        let columns = columns(&report.track);
-        file.write(|file| csv::write(file, &columns.iter().map(|(name, values)| (*name, values.as_slice())).collect::<Vec<_>>()))?;
+        write_points(&file, &report.track)?;
     }
     reporter.finish(&report, |out| table::train(out, &report))?;
     state.map_or(Ok(()), State::remove)?;

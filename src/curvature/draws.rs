@@ -76,7 +76,8 @@ impl Draws {
     }
 }
 
-fn softmax(outputs: &[f64]) -> Vec<f64> {
+/// The probabilities that cross-entropy makes of one sample's outputs.
+pub(crate) fn softmax(outputs: &[f64]) -> Vec<f64> {
     let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let exponentials: Vec<f64> = outputs.iter().map(|o| (o - largest).exp()).collect();
     let sum: f64 = exponentials.iter().sum();

@@ -18,6 +18,7 @@ use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot, Vector
 use crate::model::{Criterion, Network, Reduction, Targets, Terms, WeightDecay};
 use crate::numeric::Precision;
 pub use draws::Draws;
+pub(crate) use draws::softmax;
 pub use inputs::{Inputs, Storage};
 pub use operator::{Curvature, OutputCurvature};
 pub use packed::{Packed, PackedType};

@@ -21,7 +21,7 @@ use super::record::{Eigenvalue, Header, Meter, Stats};
 use super::trace::{TraceOptions, trace};
 use crate::backend::reference::Reference;
 use crate::backend::{OperatorJob, SpotCheck};
-use crate::curvature::{Curvature, CurvatureOperator, DEFAULT_BUDGET, Objective, Workload};
+use crate::curvature::{Curvature, CurvatureOperator, DEFAULT_BUDGET, Objective, Workload, softmax};
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::krylov::LanczosSeconds;
@@ -225,13 +225,6 @@ fn gram_eigenvalues(vectors: &[Vec<f64>]) -> Result<Vec<f64>> {
         .map_err(|error| Error::NonFinite(format!("the mean gradients' scalar products have no eigenvalues: {error:?}")))?;
     values.reverse();
     Ok(values)
-}
-
-fn softmax(outputs: &[f64]) -> Vec<f64> {
-    let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exponentials: Vec<f64> = outputs.iter().map(|o| (o - largest).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.iter().map(|e| e / sum).collect()
 }
 
 /// [`hierarchy`] for [`backend::run`](crate::backend::run).

@@ -18,6 +18,6 @@ pub use lanczos::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization};
 pub use operator::{Basis, Block, LinearOperator, Scalars, product};
 pub use power::power_iteration;
 pub use ritz::{Extremes, RitzValue, extremes, merge_ghosts, ritz_values};
-pub use space::{Slot, VectorSpace};
+pub use space::{Slot, VectorSpace, put_ranges, take_ranges};
 pub use tridiagonal::{Termination, Tridiagonal, TridiagonalEigen, symmetric_tridiagonal_eigen};
 pub use wanted::{Chosen, Wanted};

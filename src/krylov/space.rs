@@ -115,3 +115,21 @@ pub trait VectorSpace {
     /// How often [`read`](Self::read) and [`download`](Self::download) have fetched something from a device so far.
     fn readbacks(&self) -> u64;
 }
+
+/// [`VectorSpace::take`] on one column that lies in the host's memory.
+pub fn take_ranges<T: Copy>(x: &[T], ranges: &[Range<usize>], mut y: &mut [T]) {
+    for range in ranges {
+        let (head, rest) = y.split_at_mut(range.len());
+        head.copy_from_slice(&x[range.clone()]);
+        y = rest;
+    }
+}
+
+/// [`VectorSpace::put`] on one column that lies in the host's memory.
+pub fn put_ranges<T: Copy>(mut y: &[T], ranges: &[Range<usize>], x: &mut [T]) {
+    for range in ranges {
+        let (head, rest) = y.split_at(range.len());
+        x[range.clone()].copy_from_slice(head);
+        y = rest;
+    }
+}

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::operator::LinearOperator;
-use super::space::{Slot, VectorSpace};
+use super::space::{Slot, VectorSpace, put_ranges, take_ranges};
 use crate::error::Result;
 use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
@@ -155,26 +155,12 @@ impl VectorSpace for HostSpace {
     }
 
     fn take(&self, x: &Columns, ranges: &[Range<usize>], _part: &Self, y: &mut Columns) -> Result<()> {
-        for (x, y) in x.iter().zip(y) {
-            let mut y = y.as_mut_slice();
-            for range in ranges {
-                let (head, rest) = y.split_at_mut(range.len());
-                head.copy_from_slice(&x[range.clone()]);
-                y = rest;
-            }
-        }
+        x.iter().zip(y).for_each(|(x, y)| take_ranges(x, ranges, y));
         Ok(())
     }
 
     fn put(&self, y: &Columns, _part: &Self, ranges: &[Range<usize>], x: &mut Columns) -> Result<()> {
-        for (x, y) in x.iter_mut().zip(y) {
-            let mut y = y.as_slice();
-            for range in ranges {
-                let (head, rest) = y.split_at(range.len());
-                x[range.clone()].copy_from_slice(head);
-                y = rest;
-            }
-        }
+        x.iter_mut().zip(y).for_each(|(x, y)| put_ranges(y, ranges, x));
         Ok(())
     }
 

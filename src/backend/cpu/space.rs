@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::chunks::{self, CHUNK};
 use crate::error::{Error, Result};
-use crate::krylov::{Slot, VectorSpace};
+use crate::krylov::{Slot, VectorSpace, put_ranges, take_ranges};
 use crate::numeric::{Precision, Real};
 use crate::rng::{self, Distribution};
 
@@ -229,25 +229,13 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn take(&self, x: &CpuBlock<T>, ranges: &[Range<usize>], part: &Self, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        for (x, mut y) in self.each(x).zip(part.each_mut(y)) {
-            for range in ranges {
-                let (head, rest) = y.split_at_mut(range.len());
-                head.copy_from_slice(&x[range.clone()]);
-                y = rest;
-            }
-        }
+        self.each(x).zip(part.each_mut(y)).for_each(|(x, y)| take_ranges(x, ranges, y));
         Ok(())
     }
 
     fn put(&self, y: &CpuBlock<T>, part: &Self, ranges: &[Range<usize>], x: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        for (x, mut y) in self.each_mut(x).zip(part.each(y)) {
-            for range in ranges {
-                let (head, rest) = y.split_at(range.len());
-                x[range.clone()].copy_from_slice(head);
-                y = rest;
-            }
-        }
+        self.each_mut(x).zip(part.each(y)).for_each(|(x, y)| put_ranges(y, ranges, x));
         Ok(())
     }
 
