@@ -142,6 +142,12 @@ impl View {
         chosen
     }
 
+    /// The sum of the elements of S² P `squares`, for squares of gradients by all parameters: the trace of their second moment.
+    pub fn sum_of_squares(&self, squares: &[f64]) -> f64 {
+        let scaled = self.gradient(squares);
+        scaled.iter().enumerate().map(|(at, square)| square * self.scale.as_ref().map_or(1.0, |scale| scale[at])).sum()
+    }
+
     /// `theta` ← `theta` + P^T S (t·`u`): a step of t along the coordinates' vector `u`.
     pub fn step(&self, theta: &mut [f64], t: f64, u: &[f64]) {
         for (at, (index, u)) in self.ranges.iter().cloned().flatten().zip(u).enumerate() {
