@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 use common::{
-    Case, OPERATORS, assert_close, assert_same_operator, assert_same_view, cases, loss_and_gradient, loss_cases, operators, product,
+    Case, OPERATORS, assert_close, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases, operators, product,
     relative_error,
 };
 use hesper::backend::cpu::Cpu;
@@ -100,9 +100,9 @@ fn every_operator_can_be_seen_in_part_and_in_other_units() {
     for case in cases().iter().step_by(2) {
         let objective = case.objective();
         for curvature in operators(&objective) {
-            assert_same_view(case, curvature, &reference(&objective, curvature));
-            assert_same_view(case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
-            assert_same_view(case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
+            assert_same_views(case, curvature, &reference(&objective, curvature));
+            assert_same_views(case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
+            assert_same_views(case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
         }
     }
 }
@@ -112,7 +112,7 @@ fn every_operator_can_be_seen_in_part_and_in_other_units() {
 #[should_panic(expected = "residual in a view: column 0 of 1")]
 fn a_wrong_operator_is_noticed_in_a_view() {
     let case = Case::default();
-    assert_same_view(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
+    assert_same_views(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
 }
 
 /// The twin of the comparison: another operator is seen.

@@ -1,8 +1,8 @@
 //! Some of the parameters, each in a unit of its own, and operators as they are seen there.
 //!
 //! A key design decision: restriction to a principal sub-block and preconditioning by a diagonal are one change of coordinates, a
-//! property of the objective. A backend knows nothing of it: it multiplies with all parameters, and [`Viewed`] puts the coordinates
-//! in and takes them out where the vectors are. A view of everything costs nothing.
+//! property of the objective. A backend multiplies with all parameters, and [`Viewed`] puts the coordinates in and takes them out where the
+//! vectors are; the backend is told which are chosen, so that it can leave out what these do not need. A view of everything costs nothing.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -255,7 +255,7 @@ impl<A: CurvatureOperator> LinearOperator for Viewed<'_, A> {
     fn apply(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<()> {
         match &self.part {
             None => self.operator.apply(x, y),
-            Some(part) => part.around(self.operator.space(), (x, y), |x, y| self.operator.apply(x, y)),
+            Some(part) => part.around(self.operator.space(), (x, y), |x, y| self.operator.apply_within(&part.ranges, x, y)),
         }
     }
 }
@@ -300,14 +300,8 @@ impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {
         self.operator.device_seconds()
     }
 
-    fn kernel_times(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<Option<Vec<KernelTime>>> {
-        let Some(part) = &self.part else { return self.operator.kernel_times(x, y) };
-        let mut times = None;
-        part.around(self.operator.space(), (x, y), |x, y| {
-            times = self.operator.kernel_times(x, y)?;
-            Ok(())
-        })?;
-        Ok(times)
+    fn kernel_times(&self, work: impl FnOnce() -> Result<()>) -> Result<Option<Vec<KernelTime>>> {
+        self.operator.kernel_times(work)
     }
 
     fn warnings(&self) -> Vec<String> {
