@@ -241,7 +241,7 @@ impl OperatorJob for GradientJob {
     type Output = (BackendInfo, f64, Vec<f64>);
 
     fn workload(&self, _dim: usize) -> Workload {
-        Workload { columns: 1, vectors: 2 }
+        Workload { columns: 1, vectors: 2, kept_bytes: 0 }
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<Self::Output> {

@@ -277,7 +277,9 @@ impl<A: CurvatureOperator> Book<A> {
     fn attempt(&mut self, write: impl FnOnce(&mut Log) -> io::Result<()>) {
         if let Some(Err(error)) = self.log.as_mut().map(write) {
             tracing::warn!("{}: {error}: the state cannot be written any more, the job goes on without", self.folder.display());
-            self.log = None;
+            if let Some(log) = self.log.take() {
+                log.abandon();
+            }
         }
     }
 
