@@ -17,7 +17,7 @@ use super::operator::{Block, LinearOperator};
 use super::projected::RitzPairs;
 use super::ritz::RitzValue;
 use super::space::VectorSpace as _;
-use super::thick_restart::{RandomVectors, ThickRestart};
+use super::thick_restart::{Compressed, RandomVectors, ThickRestart};
 use super::wanted::{Chosen, Wanted};
 use crate::error::Result;
 
@@ -158,6 +158,15 @@ struct Solver<'a, A> {
     tally: Tally,
 }
 
+/// A search at a restart: what it needs of all that it has done.
+#[derive(Serialize, Deserialize)]
+struct Restarted {
+    run: Compressed,
+    /// Products and restarts of all searches up to there.
+    products: usize,
+    restarts: usize,
+}
+
 /// The end of a search: what is known, and the choice among it.
 struct Searched<A: LinearOperator> {
     /// The locked pairs, the wanted ones, then those that only help to confirm.
@@ -219,6 +228,12 @@ impl<A: LinearOperator> Solver<'_, A> {
         let mut run = ThickRestart::new(self.operator, &vectors, starts, (width, capacity), self.random, self.scale)?;
         let mut target = wanted.count() + FIRST_LOOK;
         self.tally.searches += 1;
+        let (since, earlier) = self.operator.begin::<Restarted>("search")?;
+        if let Some(Restarted { run: compressed, products, restarts }) = earlier {
+            run.resume(&compressed)?;
+            (self.tally.search, self.tally.restarts) = (products, restarts);
+            target = further(run.len());
+        }
         loop {
             let before = run.products();
             run.extend(target.min(run.len() + self.products_left()))?;
@@ -255,11 +270,13 @@ impl<A: LinearOperator> Solver<'_, A> {
                 let open = |side: &[usize]| side.iter().filter(|index| !is_converged(index)).count();
                 let (upper, lower) = (own(&chosen.upper).len(), own(&chosen.lower).len());
                 let kept = kept(ritz.len(), capacity - width, (upper, lower), (open(&chosen.upper), open(&chosen.lower)));
-                run.restart(&ritz, &kept)?;
+                let vectors = run.restart(&ritz, &kept)?;
                 self.tally.restarts += 1;
+                let (products, restarts) = (self.tally.search, self.tally.restarts);
+                self.operator.supersede("search", since, || Ok(Restarted { run: run.compressed(&vectors)?, products, restarts }))?;
                 tracing::debug!(restarts = self.tally.restarts, kept = kept.len(), of = ritz.len(), "Krylov space compressed");
             }
-            target = run.len() + (run.len() / 10).max(1);
+            target = further(run.len());
         }
     }
 
@@ -372,6 +389,11 @@ fn value_error(values: &[f64], residual: impl Fn(usize) -> f64, index: usize) ->
     let gap = others.map(|other| (values[other] - values[index]).abs() - residual(other)).fold(f64::INFINITY, f64::min);
     let r = residual(index);
     if gap > r { r * r / gap } else { r }
+}
+
+/// Vectors at which a search of `len` looks next.
+fn further(len: usize) -> usize {
+    len + (len / 10).max(2)
 }
 
 /// What a pair at `distance` inside with `residual` can add to what lies beyond.
