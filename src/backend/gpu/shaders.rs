@@ -127,9 +127,20 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
         | Kernel::Multiply
         | Kernel::BasisPartials
         | Kernel::BasisTotals
+        | Kernel::BasisJudge
         | Kernel::BasisSubtract => fixed(
             &[&REDUCE, &KRYLOV],
-            &["dot_partials", "dot_total", "divide", "subtract_scaled", "multiply", "basis_partials", "basis_totals", "basis_subtract"],
+            &[
+                "dot_partials",
+                "dot_total",
+                "divide",
+                "subtract_scaled",
+                "multiply",
+                "basis_partials",
+                "basis_totals",
+                "basis_judge",
+                "basis_subtract",
+            ],
         ),
         Kernel::Rademacher => fixed(&[&PROBE], &["rademacher"]),
         Kernel::Peak | Kernel::Copy => fixed(&[&PEAK], &["peak", "copy"]),
