@@ -26,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use crate::curvature::{
-    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Schedule,
+    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Peaks, Schedule,
 };
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
@@ -403,8 +403,8 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         true
     }
 
-    fn peak_gflops(&self) -> Result<Option<f64>> {
-        Ok(Some(peak::gflops::<T>()))
+    fn peaks(&self) -> Result<Peaks> {
+        Ok(Peaks { gflops: Some(peak::gflops::<T>()), ..Peaks::default() })
     }
 
     fn info(&self) -> BackendInfo {
