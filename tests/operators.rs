@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 use common::{
-    Case, OPERATORS, assert_close, assert_same_operator, assert_same_view, cases, loss_and_gradient, loss_cases, operators, product,
+    Case, OPERATORS, assert_close, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases, operators, product,
     relative_error,
 };
 use hesper::backend::cpu::Cpu;
@@ -16,7 +16,7 @@ use hesper::backend::reference::Reference;
 use hesper::backend::{self, BackendKind, BackendOptions};
 use hesper::curvature::{Curvature, Draws, Mode, Objective, Schedule};
 use hesper::data::{self, DataOptions, NetworkOptions};
-use hesper::job::{HierarchyJob, HierarchyOptions, JobContext, Silent, Subject};
+use hesper::job::{HierarchyJob, HierarchyOptions, HierarchyReport, HierarchyTraces, JobContext, Silent, Subject};
 use hesper::model::{Activation, Loss, Targets};
 use hesper::numeric::Precision;
 use npyz::npz::NpzArchive;
@@ -100,9 +100,9 @@ fn every_operator_can_be_seen_in_part_and_in_other_units() {
     for case in cases().iter().step_by(2) {
         let objective = case.objective();
         for curvature in operators(&objective) {
-            assert_same_view(case, curvature, &reference(&objective, curvature));
-            assert_same_view(case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
-            assert_same_view(case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
+            assert_same_views(case, curvature, &reference(&objective, curvature));
+            assert_same_views(case, curvature, &Cpu::<f64>::new(&objective, curvature).unwrap());
+            assert_same_views(case, curvature, &Cpu::<f32>::new(&objective, curvature).unwrap());
         }
     }
 }
@@ -112,7 +112,7 @@ fn every_operator_can_be_seen_in_part_and_in_other_units() {
 #[should_panic(expected = "residual in a view: column 0 of 1")]
 fn a_wrong_operator_is_noticed_in_a_view() {
     let case = Case::default();
-    assert_same_view(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
+    assert_same_views(&case, Curvature::Residual, &Cpu::<f64>::new(&case.objective(), Curvature::Hessian).unwrap());
 }
 
 /// The twin of the comparison: another operator is seen.
@@ -243,6 +243,20 @@ fn pulled_back_cotangents_are_gradients_of_the_outputs() {
     assert!((slope - difference).abs() < 1e-7 * slope.abs().max(1.0), "{slope} and {difference}");
 }
 
+fn hierarchy(objective: &Objective) -> HierarchyReport {
+    let context = JobContext::new(Subject::new(objective, Curvature::Ggn, "test"), &Silent);
+    let (options, device) = (HierarchyOptions::default(), cpu(BackendOptions::default()));
+    let job = HierarchyJob { context: &context, objective, options: &options };
+    backend::run(objective, Curvature::Ggn, &device, job).unwrap()
+}
+
+/// The trace of the Gauss-Newton matrix, by its products with all unit vectors.
+fn trace_of(objective: &Objective) -> f64 {
+    let dim = objective.dim();
+    let identity: Vec<f64> = (0..dim * dim).map(|at| f64::from(u8::from(at % (dim + 1) == 0))).collect();
+    product(&reference(objective, Curvature::Ggn), &identity).iter().step_by(dim + 1).sum()
+}
+
 /// With one sample of each class the mean gradients are those of the samples, had they the other classes.
 #[test]
 fn the_hierarchys_means_are_gradients_towards_other_classes() {
@@ -250,13 +264,7 @@ fn the_hierarchys_means_are_gradients_towards_other_classes() {
     let all = case.objective();
     let one_each: Vec<usize> = (0..3).map(|class| all.samples_of_class(class).unwrap()[0]).collect();
     let objective = all.select(&one_each).unwrap();
-    let report = {
-        let subject = Subject::new(&objective, Curvature::Ggn, "test");
-        let context = JobContext::new(subject, &Silent);
-        let (options, device) = (HierarchyOptions::default(), cpu(BackendOptions::default()));
-        let job = HierarchyJob { context: &context, objective: &objective, options: &options };
-        backend::run(&objective, Curvature::Ggn, &device, job).unwrap()
-    };
+    let report = hierarchy(&objective);
     // The columns √(p/N)·∇ℓ(x_c, c') for c' ≠ c, and of each class √w·(their weighted mean).
     let (mut pairs, mut means) = (Vec::new(), Vec::new());
     for (class, &sample) in one_each.iter().enumerate() {
@@ -287,7 +295,19 @@ fn the_hierarchys_means_are_gradients_towards_other_classes() {
     for outlier in &report.outliers {
         assert!(outlier.found.value >= outlier.cross_class_means && outlier.cross_class_means >= outlier.class_means, "{outlier:?}");
     }
-    let traces = &report.traces;
-    let within: f64 = traces.class + traces.cross_class + traces.rest;
-    assert!((within - traces.total.mean).abs() < 1e-12 && traces.class > 0.0 && traces.cross_class > 0.0);
+    // One sample a class is its class's mean.
+    let trace = trace_of(&objective);
+    assert!(
+        (report.traces.total - trace).abs() < 1e-12 * trace && report.traces.within_class.abs() < 1e-12 * trace,
+        "{trace}: {:?}",
+        report.traces
+    );
+    let HierarchyTraces { total, class, cross_class, within_class, own_class } = hierarchy(&all).traces;
+    let trace = trace_of(&all);
+    assert!((total - trace).abs() < 1e-12 * trace, "{total} and {trace}");
+    assert!((class + cross_class + within_class + own_class - total).abs() < 1e-12 * trace);
+    assert!(
+        [class, cross_class, within_class, own_class].iter().all(|part| *part > 1e-3 * total),
+        "{class} {cross_class} {within_class} {own_class}"
+    );
 }

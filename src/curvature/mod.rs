@@ -5,6 +5,7 @@ mod inputs;
 mod operator;
 mod packed;
 mod plan;
+mod reach;
 mod targets;
 mod view;
 
@@ -23,6 +24,7 @@ pub use inputs::{Inputs, Storage};
 pub use operator::{Curvature, OutputCurvature};
 pub use packed::{Packed, PackedType};
 pub use plan::{BufferClass, Capacity, DEFAULT_BUDGET, Demand, Footprint, MemoryPlan, Mode, PlannedBytes, Schedule, Workload};
+pub use reach::{LayerReach, Reach};
 pub use view::{View, Viewed};
 
 /// f(θ) = Σ ωₙ ℓₙ(network(xₙ; θ), yₙ) + (λ/2)·‖θ‖², at the network's own θ. A clone shares network and data.
@@ -391,11 +393,20 @@ pub trait CurvatureOperator: LinearOperator {
         None
     }
 
-    /// y ← A x as [`apply`](LinearOperator::apply), with the time of each kernel; none, and nothing done, where they cannot be told apart.
+    /// y ← A x at the parameters in `chosen`, ascending ranges, for an x that is 0 at all others; y is anything there. An operator that
+    /// knows its passes leaves out those that no chosen parameter needs (see [`Reach`]).
     ///
     /// # Errors
-    /// Device failure.
-    fn kernel_times(&self, _x: &Block<Self>, _y: &mut Block<Self>) -> Result<Option<Vec<KernelTime>>> {
+    /// As [`apply`](LinearOperator::apply).
+    fn apply_within(&self, _chosen: &[Range<usize>], x: &Block<Self>, y: &mut Block<Self>) -> Result<()> {
+        self.apply(x, y)
+    }
+
+    /// The time of each kernel that `work` runs on the device; none, and nothing done, where they cannot be told apart.
+    ///
+    /// # Errors
+    /// Those of `work`; device failure.
+    fn kernel_times(&self, _work: impl FnOnce() -> Result<()>) -> Result<Option<Vec<KernelTime>>> {
         Ok(None)
     }
 

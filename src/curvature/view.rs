@@ -1,8 +1,8 @@
 //! Some of the parameters, each in a unit of its own, and operators as they are seen there.
 //!
 //! A key design decision: restriction to a principal sub-block and preconditioning by a diagonal are one change of coordinates, a
-//! property of the objective. A backend knows nothing of it: it multiplies with all parameters, and [`Viewed`] puts the coordinates
-//! in and takes them out where the vectors are. A view of everything costs nothing.
+//! property of the objective. A backend multiplies with all parameters, and [`Viewed`] puts the coordinates in and takes them out where the
+//! vectors are; the backend is told which are chosen, so that it can leave out what these do not need. A view of everything costs nothing.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -142,6 +142,12 @@ impl View {
         chosen
     }
 
+    /// The sum of the elements of S² P `squares`, for squares of gradients by all parameters: the trace of their second moment.
+    pub fn sum_of_squares(&self, squares: &[f64]) -> f64 {
+        let scaled = self.gradient(squares);
+        scaled.iter().enumerate().map(|(at, square)| square * self.scale.as_ref().map_or(1.0, |scale| scale[at])).sum()
+    }
+
     /// `theta` ← `theta` + P^T S (t·`u`): a step of t along the coordinates' vector `u`.
     pub fn step(&self, theta: &mut [f64], t: f64, u: &[f64]) {
         for (at, (index, u)) in self.ranges.iter().cloned().flatten().zip(u).enumerate() {
@@ -249,7 +255,7 @@ impl<A: CurvatureOperator> LinearOperator for Viewed<'_, A> {
     fn apply(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<()> {
         match &self.part {
             None => self.operator.apply(x, y),
-            Some(part) => part.around(self.operator.space(), (x, y), |x, y| self.operator.apply(x, y)),
+            Some(part) => part.around(self.operator.space(), (x, y), |x, y| self.operator.apply_within(&part.ranges, x, y)),
         }
     }
 }
@@ -290,14 +296,8 @@ impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {
         self.operator.device_seconds()
     }
 
-    fn kernel_times(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<Option<Vec<KernelTime>>> {
-        let Some(part) = &self.part else { return self.operator.kernel_times(x, y) };
-        let mut times = None;
-        part.around(self.operator.space(), (x, y), |x, y| {
-            times = self.operator.kernel_times(x, y)?;
-            Ok(())
-        })?;
-        Ok(times)
+    fn kernel_times(&self, work: impl FnOnce() -> Result<()>) -> Result<Option<Vec<KernelTime>>> {
+        self.operator.kernel_times(work)
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use super::memory::{self, vector_bytes};
 use super::progress::Stage;
 use super::record::{LayerRecord, ModelRecord};
 use crate::backend::{OperatorJob, SpotCheck};
-use crate::curvature::{Curvature, CurvatureOperator, KernelTime, Peaks, PlainProduct, Workload};
+use crate::curvature::{Curvature, CurvatureOperator, KernelTime, LayerReach, Peaks, PlainProduct, Reach, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Slot, VectorSpace as _};
 use crate::numeric::Precision;
@@ -68,8 +68,8 @@ pub struct BenchRecord {
     pub runs: usize,
     /// 12·N·Σ in·out flop in the median time: the convention by which tools compare.
     pub nominal_gflops: f64,
-    /// 2·N·(2 in·out of the first layer + 6 Σ in·out of the others) flop in the median time: what is computed once the point's own
-    /// activations are kept.
+    /// What is computed once the point's own activations are kept, in the median time: 2·N·(2 in·out of the first layer + 6 Σ in·out of the
+    /// others) flop for the Hessian of all parameters, fewer for other operators and for some of the parameters.
     pub executed_gflops: f64,
     /// What the device reaches at best.
     pub peak_gflops: Option<f64>,
@@ -159,9 +159,10 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
     let median = 0.5 * (seconds[(runs - 1) / 2] + seconds[runs / 2]);
     let subject = &context.subject;
     let rate = |amount: f64| amount / median.max(f64::MIN_POSITIVE) / 1e9;
-    let [nominal_gflops, executed_gflops] = work(&subject.model, subject.curvature, subject.data.samples).map(rate);
-    let streamed_gigabytes = rate(as_f64(operator.space().precision().bytes()) * streamed(&subject.model, subject.data.samples, columns));
-    let mut kernels = operator.kernel_times(&x, &mut y)?.unwrap_or_default();
+    let [nominal_gflops, executed_gflops] = work(&subject.model, &subject.reach, subject.curvature, subject.data.samples).map(rate);
+    let streamed_gigabytes =
+        rate(as_f64(operator.space().precision().bytes()) * streamed(&subject.model, &subject.reach, subject.data.samples, columns));
+    let mut kernels = operator.kernel_times(|| operator.apply(&x, &mut y))?.unwrap_or_default();
     kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     let info = operator.info();
     Ok(BenchRecord {
@@ -198,38 +199,45 @@ fn as_f64(count: usize) -> f64 {
     count as f64
 }
 
-/// Nominal and executed flop of one product: forward, backward and for the weights, each twice with the network's own curvature, and
-/// without it twice on the way forward only.
-fn work(model: &ModelRecord, curvature: Curvature, samples: usize) -> [f64; 2] {
-    let size = |layer: &&LayerRecord| as_f64(layer.r#in) * as_f64(layer.out);
-    let products = if curvature.has_network_curvature() { 6.0 } else { 4.0 };
-    let dense = || model.layers.iter().filter(|layer| layer.kind == "dense");
-    let first: f64 = dense().filter(|layer| layer.sources == [0]).map(|layer| size(&layer)).sum();
-    let all: f64 = dense().map(|layer| size(&layer)).sum();
-    [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * (2.0 * first + products * (all - first))]
+/// Nominal and executed flop of one product along the parameters that `reach` has: forward, backward and for the weights, each twice with the
+/// network's own curvature, and without it twice on the way forward only.
+fn work(model: &ModelRecord, reach: &Reach, curvature: Curvature, samples: usize) -> [f64; 2] {
+    let mixed = curvature.has_network_curvature();
+    let dense = || model.layers.iter().zip(reach.layers()).filter(|(layer, _)| layer.kind == "dense");
+    let size = |layer: &LayerRecord| as_f64(layer.r#in) * as_f64(layer.out);
+    let executed = |(layer, own): (&LayerRecord, &LayerReach)| {
+        let below = reach.moves(layer.sources[0]);
+        let (forward, back, sums) =
+            ([own.weight, below], [below, below && own.weight && mixed], [own.weight, own.weight && below && mixed]);
+        size(layer) * as_f64([forward, back, sums].as_flattened().iter().filter(|there| **there).count())
+    };
+    let all: f64 = dense().map(|(layer, _)| size(layer)).sum();
+    [12.0 * as_f64(samples) * all, 2.0 * as_f64(samples) * dense().map(executed).sum::<f64>()]
 }
 
 /// Numbers that the kernels read and write for one column of a product with `columns` columns, each operand of each kernel once, and what
 /// belongs to θ once for all columns.
-fn streamed(model: &ModelRecord, samples: usize, columns: usize) -> f64 {
+fn streamed(model: &ModelRecord, reach: &Reach, samples: usize, columns: usize) -> f64 {
     let shared = as_f64(columns).recip();
-    let layer = |layer: &LayerRecord| {
+    let layer = |(layer, own): (&LayerRecord, &LayerReach)| {
         let (inputs, outputs) = (as_f64(layer.r#in) * as_f64(samples), as_f64(layer.out) * as_f64(samples));
         let weight = as_f64(layer.r#in) * as_f64(layer.out);
         if layer.kind != "dense" {
             // z, δ and φ' at θ; Rz read and written, Rδ on both sides.
             return 3.0 * shared * outputs + 4.0 * outputs;
         }
-        // V, z, φ' and g ⊙ φ'' for Rz' and Rs; Rδ and z for HV.
-        let all = (weight + shared * inputs + 2.0 * shared * outputs + 2.0 * outputs) + (outputs + shared * inputs + weight);
-        if layer.sources == [0] {
-            return all;
-        }
-        // W and Rz besides; δ and Rz besides; W, V, δ, Rδ, φ' and Rs for Rδ of the layer below.
-        let (forward, sums) = (shared * weight + inputs, shared * outputs + inputs);
-        all + forward + sums + (shared + 1.0) * (weight + outputs) + (shared + 2.0) * inputs
+        let there = |there: bool, numbers: f64| if there { numbers } else { 0.0 };
+        let below = reach.moves(layer.sources[0]);
+        // V and z, W and Rz, φ' and g ⊙ φ'' for Rz' and Rs.
+        let forward =
+            there(own.weight, weight + shared * inputs) + there(below, shared * weight + inputs) + 2.0 * shared * outputs + 2.0 * outputs;
+        // Rδ and z, δ and Rz for HV.
+        let sums = there(own.weight, outputs + shared * inputs + weight) + there(own.weight && below, shared * outputs + inputs);
+        // W and Rδ, V and δ, φ' and Rs for Rδ of the layer below.
+        let back = shared * weight + outputs + there(own.weight, weight + shared * outputs) + (shared + 2.0) * inputs;
+        forward + sums + there(below, back)
     };
-    model.layers.iter().map(layer).sum()
+    model.layers.iter().zip(reach.layers()).filter(|(_, own)| own.moves).map(layer).sum()
 }
 
 /// How many of `columns` columns the device and the memory budget hold at once, and a line that says so where these are fewer.
@@ -268,8 +276,11 @@ impl OperatorJob for BenchJob<'_> {
 mod tests {
     use super::super::test_support::context;
     use super::*;
+    use std::ops::Range;
+
     use crate::krylov::LinearOperator as _;
     use crate::krylov::test_support::MatrixOperator;
+    use crate::model::Layout;
 
     #[test]
     fn work_is_that_of_the_model() {
@@ -285,8 +296,18 @@ mod tests {
             layers: vec![layer(0, 4, 3, "tanh"), layer(1, 3, 5, "relu"), layer(2, 5, 2, "identity")],
             ..ModelRecord::default()
         };
-        assert_eq!(work(&model, Curvature::Hessian, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 6.0 * 25.0)]);
-        assert_eq!(work(&model, Curvature::Ggn, 10), [12.0 * 10.0 * 37.0, 20.0 * (2.0 * 12.0 + 4.0 * 25.0)]);
+        let layout = Layout::new([[12, 3], [15, 5], [10, 2]]);
+        let of = |curvature, chosen: Range<usize>| {
+            work(&model, &Reach::new(&layout, model.layers.iter().map(|layer| &*layer.sources), &[chosen]), curvature, 10)
+        };
+        let nominal = 12.0 * 10.0 * 37.0;
+        assert_eq!(of(Curvature::Hessian, 0..47), [nominal, 20.0 * (2.0 * 12.0 + 6.0 * 25.0)]);
+        assert_eq!(of(Curvature::Ggn, 0..47), [nominal, 20.0 * (2.0 * 12.0 + 4.0 * 25.0)]);
+        // V z and Rδ zᵀ of the last layer alone; of the middle layer these, and W Rz and Wᵀ Rδ of the last.
+        assert_eq!(of(Curvature::Hessian, 35..45), [nominal, 20.0 * 2.0 * 10.0]);
+        assert_eq!(of(Curvature::Hessian, 15..30), [nominal, 20.0 * (2.0 * 15.0 + 2.0 * 10.0)]);
+        // Of a bias there is no product in its own layer.
+        assert_eq!(of(Curvature::Hessian, 30..35), [nominal, 20.0 * 2.0 * 10.0]);
     }
 
     #[test]
@@ -316,7 +337,10 @@ mod tests {
     #[test]
     fn operands_are_counted_once() {
         let layer = |at, r#in, out| LayerRecord { r#in, out, activation: "tanh".into(), bias: false, kind: "dense", sources: vec![at] };
-        let of = |layers, columns| streamed(&ModelRecord { layers, ..ModelRecord::default() }, 1, columns);
+        let of = |layers: Vec<LayerRecord>, columns| {
+            let reach = Reach::whole(&Layout::new(layers.iter().map(|layer| [layer.r#in * layer.out, 0])));
+            streamed(&ModelRecord { layers, ..ModelRecord::default() }, &reach, 1, columns)
+        };
         let first = (6 + 2 + 6 + 6) + (6 + 3 + 2);
         assert_eq!(of(vec![layer(0, 2, 3)], 1), f64::from(first));
         let second = (2 * 12 + 2 * 3 + 2 * 4 + 2 * 4) + (12 + 2 * 4 + 2 * 3) + (2 * 12 + 2 * 4 + 3 * 3);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::progress::Progress;
 use super::record::{DataRecord, ModelRecord, Preconditioner, ViewRecord};
-use crate::curvature::{Curvature, Objective};
+use crate::curvature::{Curvature, Objective, Reach};
 use crate::model::{Criterion, Tensor, WeightDecay};
 
 /// What a report says about the model, its data and its loss; the operator itself does not know.
@@ -24,6 +24,8 @@ pub struct Subject {
     pub parameters: Vec<f64>,
     /// The chosen tensors, with their ranges among the coordinates.
     pub tensors: Vec<Tensor>,
+    /// What a product along the coordinates needs of each layer.
+    pub reach: Reach,
     /// What reports say of the coordinates.
     pub view: Option<ViewRecord>,
     /// What a user should know of how the network was read: part of every report's warnings.
@@ -42,6 +44,7 @@ impl Subject {
             weight_decay: objective.weight_decay(),
             curvature,
             parameters: view.coordinates(&network.parameters()),
+            reach: Reach::of(network, view.ranges()),
             view: (!view.is_whole(objective.dim())).then(|| ViewRecord {
                 tensors: tensors.iter().map(|tensor| tensor.name.clone()).collect(),
                 parameters: view.dim(),

@@ -3,11 +3,13 @@
 //!
 //! With the gradient g_icc' = Jᵀ(p − e_c') that sample i of class c would have if its class were c', and the weight p_c'/N of that,
 //! G = Σ_icc' (p_c'/N) g_icc' g_icc'ᵀ. The weighted means over the samples of one class, g_cc', and over those for c' ≠ c, g_c, split it:
-//! G = Σ_c w_c g_c g_cᵀ + Σ_c≠c' w_cc' (g_cc' − g_c)(g_cc' − g_c)ᵀ + what is within classes, and c' = c. The first term, of rank C at most,
+//! G = Σ_c w_c g_c g_cᵀ + Σ_c≠c' w_cc' (g_cc' − g_c)(g_cc' − g_c)ᵀ + Σ_i,c≠c' (p_c'/N) (g_icc' − g_cc')(g_icc' − g_cc')ᵀ + the terms of c' = c:
+//! class means, cross-class means about them, what is within the classes, and what comes of the own class. The first, of rank C at most,
 //! predicts the outliers; the first two are Σ_c≠c' w_cc' g_cc' g_cc'ᵀ, of rank C(C − 1) at most. All terms are positive semidefinite, so
 //! that each eigenvalue of G is no less than that of the sum of some of them.
 //!
-//! The means are exact and in float64, each a product with the transposed Jacobian of a class's samples; C(C − 1) vectors are kept.
+//! Means and traces are exact and in float64, each a product with the transposed Jacobian of a class's samples, or with its squares;
+//! C(C − 1) vectors are kept.
 
 use faer::{Mat, Side};
 use rayon::prelude::*;
@@ -18,12 +20,10 @@ use super::eigs::{EigsOptions, eigs};
 use super::memory;
 use super::progress::Stage;
 use super::record::{Eigenvalue, Header, Meter, Stats};
-use super::trace::{TraceOptions, trace};
 use crate::backend::reference::Reference;
 use crate::backend::{OperatorJob, SpotCheck};
 use crate::curvature::{Curvature, CurvatureOperator, DEFAULT_BUDGET, Objective, Workload, softmax};
 use crate::error::{Error, Result};
-use crate::estimate::Estimate;
 use crate::krylov::LanczosSeconds;
 use crate::model::{Criterion, Loss};
 use crate::numeric::human_bytes;
@@ -67,14 +67,16 @@ pub struct OutlierRecord {
 /// `traces`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HierarchyTraces {
-    /// Of G, estimated.
-    pub total: Estimate,
+    /// Of G.
+    pub total: f64,
     /// Of the class means.
     pub class: f64,
     /// Of the cross-class means about them.
     pub cross_class: f64,
-    /// What is left: within classes, and of the own class.
-    pub rest: f64,
+    /// Of the samples' gradients about their means.
+    pub within_class: f64,
+    /// Of the gradients towards the own class.
+    pub own_class: f64,
 }
 
 /// `hesper.hierarchy/1`.
@@ -105,6 +107,9 @@ struct Means {
     /// Eigenvalues, descending, and their sums.
     class: Vec<f64>,
     cross_class: Vec<f64>,
+    /// The traces of Σ (p_c'/N) g_icc' g_icc'ᵀ for c' ≠ c, and for c' = c.
+    towards_others: f64,
+    towards_own: f64,
 }
 
 /// The hierarchy of `operator`, the Gauss-Newton matrix of `objective`.
@@ -126,8 +131,6 @@ pub fn hierarchy<A: CurvatureOperator>(
     let product = spot_check.measure(options.seed)?;
     let search = EigsOptions { top, bottom: 0, seed: options.seed, memory_budget: options.memory_budget, ..EigsOptions::default() };
     let found = eigs(operator, context, &search, &[], product)?;
-    let probes = TraceOptions { seed: options.seed, memory_budget: options.memory_budget, ..TraceOptions::default() };
-    let total = trace(operator, context, &probes, product)?.trace;
     let at = |values: &[f64], rank: usize| values.get(rank).copied().unwrap_or(0.0);
     let outliers = found.eigenvalues.largest.into_iter().enumerate().map(|(rank, found)| OutlierRecord {
         found,
@@ -139,7 +142,13 @@ pub fn hierarchy<A: CurvatureOperator>(
         header: Header { schema: "hesper.hierarchy/1", ..found.header },
         options: options.clone(),
         outliers: outliers.collect(),
-        traces: HierarchyTraces { class, cross_class: both - class, rest: total.mean - both, total },
+        traces: HierarchyTraces {
+            total: means.towards_others + means.towards_own,
+            class,
+            cross_class: both - class,
+            within_class: means.towards_others - both,
+            own_class: means.towards_own,
+        },
         classes: means.classes,
         accuracy_reached: found.accuracy_reached,
         stats: meter.stats(operator, LanczosSeconds::default()),
@@ -176,24 +185,34 @@ fn check(objective: &Objective, context: &JobContext<'_>, options: &HierarchyOpt
 fn means(objective: &Objective, context: &JobContext<'_>) -> Result<Means> {
     let (outputs, view) = (objective.network().outputs(), objective.view());
     let (mut pairs, mut of_class, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut towards_others, mut towards_own) = (0.0, 0.0);
     for (class, number) in (0..outputs).zip(0_u32..) {
         context.progress.update(Stage::Products, class as u64, outputs as u64);
         let Ok(own) = objective.samples_of_class(number) else { continue };
         let reference = Reference::new(&objective.select(&own)?, Curvature::Ggn)?;
         let probabilities: Vec<Vec<f64>> = reference.outputs().chunks(outputs).map(softmax).collect();
-        // w_cc' and w_cc' g_cc'.
-        let mean = |other: usize| -> (f64, Vec<f64>) {
-            let share = |(&sample, p): (&usize, &Vec<f64>)| p[other] * objective.sample_weight(sample);
-            let weight: f64 = own.iter().zip(&probabilities).map(share).sum();
-            let cotangent = |(sample, p): (&usize, &Vec<f64>)| {
-                let share = share((sample, p));
-                (0..outputs).map(|k| share * (p[k] - f64::from(u8::from(k == other)))).collect::<Vec<_>>()
+        let share = |other: usize, (&sample, p): (&usize, &Vec<f64>)| p[other] * objective.sample_weight(sample);
+        // (p − e_c') of all samples, each times what `factor` makes of its p_c'/N.
+        let cotangents = |other: usize, factor: fn(f64) -> f64| -> Vec<f64> {
+            let of_sample = |(sample, p): (&usize, &Vec<f64>)| {
+                let factor = factor(share(other, (sample, p)));
+                (0..outputs).map(|k| factor * (p[k] - f64::from(u8::from(k == other)))).collect::<Vec<_>>()
             };
-            let cotangents: Vec<f64> = own.iter().zip(&probabilities).flat_map(cotangent).collect();
-            (weight, view.gradient(&reference.pull_back(&cotangents)))
+            own.iter().zip(&probabilities).flat_map(of_sample).collect()
+        };
+        // The trace of Σ (p_c'/N) g_icc' g_icc'ᵀ.
+        let moment = |other: usize| view.sum_of_squares(&reference.squared_pull_back(&cotangents(other, f64::sqrt)));
+        // w_cc' and w_cc' g_cc', and the trace.
+        let mean = |other: usize| -> (f64, Vec<f64>, f64) {
+            let weight: f64 = own.iter().zip(&probabilities).map(|of_sample| share(other, of_sample)).sum();
+            (weight, view.gradient(&reference.pull_back(&cotangents(other, |share| share))), moment(other))
         };
         let others: Vec<usize> = (0..outputs).filter(|&other| other != class).collect();
-        let means: Vec<(f64, Vec<f64>)> = others.into_par_iter().map(mean).filter(|(weight, _)| *weight > 0.0).collect();
+        let (means, moments): (Vec<_>, Vec<f64>) =
+            others.into_par_iter().map(mean).map(|(weight, gradient, moment)| ((weight, gradient), moment)).unzip();
+        towards_others += moments.into_iter().sum::<f64>();
+        towards_own += moment(class);
+        let means: Vec<(f64, Vec<f64>)> = means.into_iter().filter(|(weight, _)| *weight > 0.0).collect();
         let weight: f64 = means.iter().map(|(weight, _)| weight).sum();
         let mut sum = vec![0.0; view.dim()];
         for (pair_weight, mut gradient) in means {
@@ -208,7 +227,8 @@ fn means(objective: &Objective, context: &JobContext<'_>) -> Result<Means> {
             of_class.push(sum);
         }
     }
-    Ok(Means { classes, class: gram_eigenvalues(&of_class)?, cross_class: gram_eigenvalues(&pairs)? })
+    let [class, cross_class] = [gram_eigenvalues(&of_class)?, gram_eigenvalues(&pairs)?];
+    Ok(Means { classes, class, cross_class, towards_others, towards_own })
 }
 
 /// The eigenvalues of Σ v vᵀ that are not zero for want of vectors, descending.

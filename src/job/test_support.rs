@@ -3,11 +3,11 @@
 use super::context::{JobContext, Subject};
 use super::progress::Silent;
 use super::record::{DataRecord, LayerRecord, ModelRecord};
-use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Schedule};
+use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Reach, Schedule};
 use crate::error::Result;
 use crate::krylov::test_support::{Columns, MatrixOperator};
 use crate::krylov::{LinearOperator as _, Slot, VectorSpace as _};
-use crate::model::{Loss, Tensor};
+use crate::model::{Layout, Loss, Tensor};
 use crate::numeric::Precision;
 
 /// f(θ) = ½ θᵀAθ at θ = (1, ..., 1): its gradient is A·1, its Hessian A.
@@ -52,6 +52,7 @@ pub(super) fn context() -> JobContext<'static> {
         weight_decay: 0.0.into(),
         curvature: Curvature::Hessian,
         parameters: Vec::new(),
+        reach: Reach::whole(&Layout::new([[6, 0]])),
         tensors: vec![Tensor { name: "0.weight".into(), shape: vec![2, 3], range: 0..6, layer: 0 }],
         view: None,
         notices: Vec::new(),

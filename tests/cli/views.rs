@@ -279,6 +279,9 @@ fn the_hierarchy_predicts_outliers_from_below() {
         let [found, class, cross] = [&outlier["found"]["value"], &outlier["class_means"], &outlier["cross_class_means"]].map(number);
         assert!(found * (1.0 + 1e-5) >= cross && cross * (1.0 + 1e-12) >= class && class > 0.0, "{outlier}");
     }
+    let traces = ["class", "cross_class", "within_class", "own_class"].map(|part| number(&report["traces"][part]));
+    let total = number(&report["traces"]["total"]);
+    assert!(traces.iter().all(|part| *part > 0.0) && (traces.iter().sum::<f64>() / total - 1.0).abs() < 1e-12, "{}", report["traces"]);
     let first = &outliers[0];
     assert!(number(&first["cross_class_means"]) > 0.3 * number(&first["found"]["value"]), "{first}");
     for args in [&["hierarchy", "--weight-decay", "0.1"][..], &["hierarchy", "--operator", "residual"]] {

@@ -331,20 +331,34 @@ pub(crate) fn assert_same_curvature<A: CurvatureOperator, R: CurvatureOperator>(
 }
 
 /// Some of the parameters of `case` in units of their own: from within the first weight to within the last one, bar one in the middle.
-pub(crate) fn view(case: &Case) -> View {
-    let dim = case.objective().dim();
+fn part(objective: &Objective, seed: u64) -> View {
+    let dim = objective.dim();
     let view = View::of(vec![1..dim / 2, dim / 2 + 1..dim - 1]).unwrap();
-    let units = normal(view.dim(), 1000 * case.seed + 903).iter().map(|x| (0.5 * x).exp()).collect();
+    let units = normal(view.dim(), 1000 * seed + 903).iter().map(|x| (0.5 * x).exp()).collect();
     view.scaled(units).unwrap()
 }
 
-/// Holds product and gradient of `operator` in [`view`] against S P A Pᵀ S and S P ∇f of the reference, several columns at once.
-pub(crate) fn assert_same_view<A: CurvatureOperator>(case: &Case, curvature: Curvature, operator: &A) {
-    let (objective, view) = (case.objective(), view(case));
+/// One of its tensors, another for each seed.
+fn tensor(objective: &Objective, seed: u64) -> View {
+    let tensors = objective.network().tensors();
+    View::of(vec![tensors[usize::try_from(seed).unwrap() % tensors.len()].range.clone()]).unwrap()
+}
+
+/// Holds product and gradient of `operator` in two views against S P A Pᵀ S and S P ∇f of the reference, several columns at once.
+pub(crate) fn assert_same_views<A: CurvatureOperator>(case: &Case, curvature: Curvature, operator: &A) {
+    let objective = case.objective();
+    for view in [part(&objective, case.seed), tensor(&objective, case.seed)] {
+        assert_same_view(case, &view, curvature, operator);
+    }
+}
+
+fn assert_same_view<A: CurvatureOperator>(case: &Case, view: &View, curvature: Curvature, operator: &A) {
+    let objective = case.objective();
     let truth = Reference::new(&objective, curvature).unwrap();
-    let viewed = Viewed::new(operator, &view).unwrap();
+    let viewed = Viewed::new(operator, view).unwrap();
     let tolerance = tolerance(&objective, operator.space().precision());
-    let chosen: Vec<(usize, f64)> = view.ranges().iter().cloned().flatten().zip(view.scale().unwrap().iter().copied()).collect();
+    let units = view.scale().map_or_else(|| vec![1.0; view.dim()], <[f64]>::to_vec);
+    let chosen: Vec<(usize, f64)> = view.ranges().iter().cloned().flatten().zip(units).collect();
     let seen = |all: &[f64]| -> Vec<f64> { chosen.iter().map(|&(at, unit)| unit * all[at]).collect() };
     for columns in [1, 3] {
         let directions = normal(columns * view.dim(), 1000 * case.seed + 904);

@@ -22,15 +22,17 @@ fn load(path: &Path) -> Result<Network, Error> {
     load_network(path, &NetworkOptions::default()).map(|model| model.network)
 }
 
+/// `x` or `y` of a network as PyTorch had it.
+fn recorded(name: &str, part: &str) -> Vec<f64> {
+    let outputs: Value = serde_json::from_slice(&fs::read(fixtures().join("outputs.json")).unwrap()).unwrap();
+    let rows = outputs[name][part].as_array().unwrap().iter();
+    rows.flat_map(|row| row.as_array().unwrap()).map(|number| number.as_f64().unwrap()).collect()
+}
+
 /// The mean of (network(x) − y)² for PyTorch's y.
 fn distance(network: &Network, name: &str) -> f64 {
-    let outputs: Value = serde_json::from_slice(&fs::read(fixtures().join("outputs.json")).unwrap()).unwrap();
-    let numbers = |part: &str| -> Vec<f64> {
-        let rows = outputs[name][part].as_array().unwrap().iter();
-        rows.flat_map(|row| row.as_array().unwrap()).map(|number| number.as_f64().unwrap()).collect()
-    };
-    let inputs = Inputs::new(Storage::F64(numbers("x")), network.inputs(), 1.0).unwrap();
-    let objective = Objective::new(network.clone(), Loss::Mse, 0.0, inputs, Targets::Values(numbers("y"))).unwrap();
+    let inputs = Inputs::new(Storage::F64(recorded(name, "x")), network.inputs(), 1.0).unwrap();
+    let objective = Objective::new(network.clone(), Loss::Mse, 0.0, inputs, Targets::Values(recorded(name, "y"))).unwrap();
     let operator = Reference::new(&objective, Curvature::Hessian).unwrap();
     let (mut gradient, mut s) = (operator.space().block(1).unwrap(), operator.space().scalars(1, 1).unwrap());
     operator.loss_and_gradient(&mut gradient, &mut s, Slot(0)).unwrap();
@@ -91,6 +93,66 @@ fn residual_connections_and_normalizations_are_those_of_pytorch() {
         let mut theta = network.parameters();
         theta[0] += 1e-6;
         assert!(self::distance(&network.with_parameters(&theta).unwrap(), name) > ROUNDING, "a weight of {name} does not matter");
+    }
+}
+
+/// All eigenvalues of the Hessian on the samples that PyTorch was asked for, ascending.
+fn spectrum(network: &Network, name: &str) -> Vec<f64> {
+    let inputs = Inputs::new(Storage::F64(recorded(name, "x")), network.inputs(), 1.0).unwrap();
+    let targets = Targets::Values((0..5 * network.outputs()).map(|at| (at as f64).sin()).collect());
+    let objective = Objective::new(network.clone(), Loss::Mse, 0.0, inputs, targets).unwrap();
+    let (operator, dim) = (Reference::new(&objective, Curvature::Hessian).unwrap(), objective.dim());
+    let space = operator.space();
+    let (mut x, mut y) = (space.block(dim).unwrap(), space.block(dim).unwrap());
+    let identity: Vec<f64> = (0..dim * dim).map(|at| f64::from(u8::from(at % (dim + 1) == 0))).collect();
+    space.upload(&identity, &mut x).unwrap();
+    operator.apply(&x, &mut y).unwrap();
+    let columns = space.download(&y).unwrap();
+    faer::MatRef::from_column_major_slice(&columns, dim, dim).self_adjoint_eigenvalues(faer::Side::Lower).unwrap()
+}
+
+/// The residual network of `make_onnx.py`, which its tensors alone do not tell.
+const RESIDUAL: &str = r#"
+[[layer]]
+tensors = "first"
+activation = "relu"
+
+[[layer]]
+tensors = "inner"
+activation = "tanh"
+
+[[layer]]
+tensors = "outer"
+add = "first"
+activation = "relu"
+
+[[layer]]
+tensors = "last"
+"#;
+
+#[test]
+fn spectra_are_those_of_the_same_network_from_safetensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let description = Some(file(folder.path(), "network.toml", RESIDUAL.as_bytes()));
+    let chain = |activations| NetworkOptions { activations, ..NetworkOptions::default() };
+    for (name, options) in [
+        ("relu", chain(vec![Activation::Relu])),
+        ("gelu_norm", chain(vec![Activation::Gelu, Activation::GeluTanh])),
+        ("residual", NetworkOptions { description, ..NetworkOptions::default() }),
+    ] {
+        let expected = spectrum(&load_network(&fixtures().join(format!("{name}.safetensors")), &options).unwrap().network, name);
+        let scale = expected.iter().fold(0.0_f64, |scale, x| scale.max(x.abs()));
+        for export in ["script_13", "dynamo_20"] {
+            let network = load(&fixtures().join(format!("{name}_{export}.onnx"))).unwrap();
+            let found = spectrum(&network, name);
+            assert_eq!(found.len(), expected.len(), "{name}_{export}");
+            let error = found.iter().zip(&expected).fold(0.0_f64, |error, (x, y)| error.max((x - y).abs())) / scale;
+            // That of an ε of a normalization in single precision, and of the eigensolver.
+            assert!(error < 1e-10, "{name}_{export}: eigenvalues are off by {error:e} of the largest");
+            let mut theta = network.parameters();
+            theta[0] += 1e-3;
+            assert_ne!(spectrum(&network.with_parameters(&theta).unwrap(), name), found, "a weight of {name} does not matter");
+        }
     }
 }
 

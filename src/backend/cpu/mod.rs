@@ -26,7 +26,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use crate::curvature::{
-    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Peaks, Schedule,
+    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Peaks, Reach,
+    Schedule,
 };
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
@@ -254,14 +255,15 @@ impl<T: Real> Cpu<T> {
         }
     }
 
-    /// y ← y + A x without what is not a sum over samples, for the samples of `segments` and columns of the whole network.
-    fn add_product(&self, segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
+    /// y ← y + A x without what is not a sum over samples, for the samples of `segments` and columns of the whole network; `shapes` say
+    /// which parameters are examined.
+    fn add_product(&self, shapes: &[LayerShape], segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
         let Workspace { passes, small_x, small_y } = workspace;
         let blocking = Blocking::new(self.objective.dim());
         let parameters = Weights { values: &self.parameters, transposed: self.transposed.as_deref() };
         let mut multiply = |x: &[T], y: &mut [T]| {
             for wave in segments.chunks(blocking.wave) {
-                product::add_operator_product(&self.shapes, blocking, parameters, wave, passes, x, y);
+                product::add_operator_product(shapes, blocking, parameters, wave, passes, x, y);
             }
         };
         let Some((_, kept)) = &self.reduction else {
@@ -274,6 +276,31 @@ impl<T: Real> Cpu<T> {
         x.chunks(dim).zip(small_x.chunks_mut(small)).for_each(|(x, small_x)| kept.gather(x, small_x));
         multiply(small_x, small_y);
         small_y.chunks(small).zip(y.chunks_mut(dim)).for_each(|(small_y, y)| kept.put_back(small_y, y));
+    }
+
+    /// y ← A x, with `shapes` that say which parameters are examined.
+    fn multiply(&self, shapes: &[LayerShape], x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "columns");
+        let decay = if self.curvature.has_weight_decay() { self.objective.weight_decay().factor } else { 0.0 };
+        self.assign_decay(decay, &x.values, &mut y.values);
+        let group = self.columns_at_once * self.objective.dim();
+        let mut workspace = std::mem::take(&mut *self.scratch());
+        let mut outcome = Ok(());
+        // On a thread of the pool: from outside, each of the parallel loops in there would wait for a thread to wake.
+        rayon::scope(|_| {
+            outcome = self.for_each_batch(|segments| {
+                for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
+                    self.add_product(shapes, segments, &mut workspace, x, y);
+                }
+            });
+        });
+        *self.scratch() = workspace;
+        if let Some(gradient) = &self.mean_gradient {
+            let columns = x.values.chunks(gradient.len()).zip(y.values.chunks_mut(gradient.len()));
+            columns.for_each(|(x, y)| subtract_projection(gradient, x, y));
+        }
+        self.products.fetch_add(x.columns as u64, Ordering::Relaxed);
+        outcome
     }
 }
 
@@ -347,31 +374,15 @@ impl<T: Real> LinearOperator for Cpu<T> {
     }
 
     fn apply(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
-        assert_eq!(x.columns, y.columns, "columns");
-        let decay = if self.curvature.has_weight_decay() { self.objective.weight_decay().factor } else { 0.0 };
-        self.assign_decay(decay, &x.values, &mut y.values);
-        let group = self.columns_at_once * self.objective.dim();
-        let mut workspace = std::mem::take(&mut *self.scratch());
-        let mut outcome = Ok(());
-        // On a thread of the pool: from outside, each of the parallel loops in there would wait for a thread to wake.
-        rayon::scope(|_| {
-            outcome = self.for_each_batch(|segments| {
-                for (x, y) in x.values.chunks(group).zip(y.values.chunks_mut(group)) {
-                    self.add_product(segments, &mut workspace, x, y);
-                }
-            });
-        });
-        *self.scratch() = workspace;
-        if let Some(gradient) = &self.mean_gradient {
-            let columns = x.values.chunks(gradient.len()).zip(y.values.chunks_mut(gradient.len()));
-            columns.for_each(|(x, y)| subtract_projection(gradient, x, y));
-        }
-        self.products.fetch_add(x.columns as u64, Ordering::Relaxed);
-        outcome
+        self.multiply(&self.shapes, x, y)
     }
 }
 
 impl<T: Real> CurvatureOperator for Cpu<T> {
+    fn apply_within(&self, chosen: &[Range<usize>], x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
+        self.multiply(&shape::within(&self.shapes, &Reach::of(self.objective.network(), chosen)), x, y)
+    }
+
     fn loss_and_gradient(&self, gradient: &mut CpuBlock<T>, s: &mut CpuScalars, loss: Slot) -> Result<()> {
         assert_eq!(gradient.columns, 1, "the gradient is one column");
         let theta: Vec<T> = self.objective.network().parameters().iter().map(|&x| T::from_f64(x)).collect();

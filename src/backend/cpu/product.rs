@@ -138,7 +138,7 @@ pub(super) fn add_operator_product<T: Real>(
     }
     let transposed = &*transposed;
     let tangents = &mut tangents[..count];
-    if segments.iter().any(Segment::is_compressed) {
+    if shapes[0].reach.weight && segments.iter().any(Segment::is_compressed) {
         first.resize_with(x.len() / dim, Panels::default);
         first.par_iter_mut().with_max_len(1).zip(x.par_chunks(dim)).for_each(|(panels, x)| {
             panels.pack(View::new(&x[shapes[0].weight.clone()], shapes[0].outputs, shapes[0].inputs).transposed());
@@ -235,11 +235,11 @@ impl<T: Real> Tangent<T> {
     /// R z and R δ of all layers along `direction`.
     fn compute(&mut self, shapes: &[LayerShape], parameters: Weights<'_, T>, segment: &Segment<T>, direction: Direction<'_, T>) {
         self.layers.resize_with(shapes.len(), LayerTangent::default);
-        for (l, (shape, layer)) in shapes.iter().zip(&segment.layers).enumerate() {
+        for (l, (shape, layer)) in shapes.iter().zip(&segment.layers).enumerate().filter(|(_, (shape, _))| shape.reach.moves) {
             let (before, from) = self.layers.split_at_mut(l);
             let this = &mut from[0];
             this.reserve(shape, segment.samples);
-            let source = shape.sources[0].layer().map(|source| &before[source]);
+            let source = shape.sources[0].layer.map(|source| &before[source]);
             match (&shape.op, &layer.standard) {
                 (OpShape::Dense, _) => this.forward(shape, parameters, segment, layer, source, direction),
                 (OpShape::Norm(norm), Some(standard)) => {
@@ -256,7 +256,7 @@ impl<T: Real> Tangent<T> {
             last.delta.copy_from_slice(&last.output);
             segment.loss_curvature.multiply(&mut last.delta);
         }
-        for (l, shape) in shapes.iter().enumerate().rev() {
+        for (l, shape) in shapes.iter().enumerate().rev().filter(|(_, shape)| shape.reach.moves) {
             self.layers[l].finish_delta(&segment.layers[l]);
             self.back(shape, l, parameters, segment, direction.weights);
         }
@@ -267,7 +267,7 @@ impl<T: Real> Tangent<T> {
         let (before, from) = self.layers.split_at_mut(l);
         let (this, layer) = (&from[0], &segment.layers[l]);
         for source in &shape.sources {
-            let Some(target) = source.layer().map(|source| &mut before[source]) else { continue };
+            let Some(target) = source.layer.map(|source| &mut before[source]) else { continue };
             match (&shape.op, &layer.standard) {
                 (OpShape::Dense, _) => {
                     let deltas = [&this.delta, &layer.delta].map(|delta| View::new(delta, segment.samples, shape.outputs));
@@ -302,7 +302,8 @@ impl<T: Real> LayerTangent<T> {
         }
     }
 
-    /// R a = R z Wᵀ + z Vᵀ + v, R z = φ' ⊙ R a; `before` holds the R z of what the layer reads, which vanishes for the network's input.
+    /// R a = R z Wᵀ + z Vᵀ + v, R z = φ' ⊙ R a; `before` holds the R z of what the layer reads, none where that vanishes. So does V where it
+    /// is not reached.
     fn forward(
         &mut self,
         shape: &LayerShape,
@@ -315,22 +316,25 @@ impl<T: Real> LayerTangent<T> {
         let samples = segment.samples;
         let before = before.map(|before| View::new(&before.output, samples, shape.inputs));
         let out = ViewMut::new(&mut self.output, samples, shape.outputs);
-        match (&segment.inputs[shape.sources[0].value], before) {
-            (Some(Input::Dense(input)), None) => {
+        let along_input = (&segment.inputs[shape.sources[0].value], shape.reach.weight);
+        match (along_input, before) {
+            ((_, false), None) => self.output.fill(T::ZERO),
+            ((_, false), Some(before)) => assign_product(out, before, parameters.weight_transposed(shape)),
+            ((Some(Input::Dense(input)), true), None) => {
                 assign_product(out, View::new(input, samples, shape.inputs), direction.weights.weight_transposed(shape));
             }
-            (Some(Input::Dense(input)), Some(before)) => assign_sum(
+            ((Some(Input::Dense(input)), true), Some(before)) => assign_sum(
                 out,
                 [
                     (before, parameters.weight_transposed(shape)),
                     (View::new(input, samples, shape.inputs), direction.weights.weight_transposed(shape)),
                 ],
             ),
-            (Some(Input::Compressed { by_sample, .. }), _) => {
+            ((Some(Input::Compressed { by_sample, .. }), true), _) => {
                 let Some(first) = direction.first else { unreachable!("where an input is compressed, the direction is packed") };
                 by_sample.multiply(first, &mut self.output, shape.outputs);
             }
-            (None, _) => unreachable!("what a dense layer reads is kept"),
+            ((None, true), _) => unreachable!("what a dense layer reads is kept"),
         }
         self.finish_output(shape, layer, direction.weights.bias(shape));
     }
@@ -361,7 +365,7 @@ impl<T: Real> LayerTangent<T> {
     /// R a = Σ R z of what the layer reads.
     fn add_up(&mut self, shape: &LayerShape, layer: &LayerSegment<T>, before: &[Self]) {
         self.output.fill(T::ZERO);
-        for source in shape.sources.iter().filter_map(|source| source.layer()) {
+        for source in shape.sources.iter().filter_map(|source| source.layer) {
             self.output.iter_mut().zip(&before[source].output).for_each(|(a, &z)| *a += z);
         }
         self.finish_output(shape, layer, None);
@@ -379,7 +383,7 @@ impl<T: Real> LayerTangent<T> {
     ) {
         let samples = rdelta.extents().0;
         let (first, second) = ((rdelta, parameters.weight(shape)), (delta, direction.weight(shape)));
-        match (is_first, shape.mixed) {
+        match (is_first, shape.mixed && shape.reach.weight) {
             (true, true) => assign_sum(ViewMut::new(&mut self.delta, samples, shape.inputs), [first, second]),
             (true, false) => assign_product(ViewMut::new(&mut self.delta, samples, shape.inputs), first.0, first.1),
             (false, mixed) => {

@@ -9,7 +9,7 @@
 use rayon::prelude::*;
 
 use super::norm::NormShape;
-use crate::curvature::Curvature;
+use crate::curvature::{Curvature, LayerReach, Reach};
 use crate::model::{Activation, Network, Op};
 use crate::numeric::Real;
 
@@ -29,6 +29,8 @@ pub(super) struct LayerShape {
     pub(super) sloped: bool,
     /// Whether the terms that mix a direction with the gradient take part, δ V and δᵀ Rz.
     pub(super) mixed: bool,
+    /// Its part in products; a layer that does not move has none.
+    pub(super) reach: LayerReach,
 }
 
 /// What a layer computes.
@@ -46,13 +48,8 @@ pub(super) struct Source {
     pub(super) value: usize,
     /// Whether, on the way back, the layer is the first that reaches it.
     pub(super) is_first_back: bool,
-}
-
-impl Source {
-    /// The layer that makes it; none for the network's input.
-    pub(super) fn layer(self) -> Option<usize> {
-        self.value.checked_sub(1)
-    }
+    /// The layer that makes it, where it has a tangent: the network's input has none.
+    pub(super) layer: Option<usize>,
 }
 
 /// For z_0 to z_L, which units take part.
@@ -70,8 +67,9 @@ const WORTH_IT: f64 = 0.03;
 const CHUNK: usize = 1 << 14;
 
 /// The shapes of the layers of `network` between the units that `units` keeps, all units where there is none, for products with
-/// `curvature`.
+/// `curvature` along all parameters.
 pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Units>) -> Vec<LayerShape> {
+    let reach = Reach::whole(&network.layout());
     let mut start = 0;
     let count = |level: usize, all: usize| units.map_or(all, |units| units.0[level].iter().filter(|&&kept| kept).count());
     let layer = |(l, layer): (usize, &crate::model::Layer)| {
@@ -90,6 +88,7 @@ pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Uni
                 Op::Add => OpShape::Add,
             },
             sources: sources(network, l, &layer.sources),
+            reach: reach.layers()[l],
             inputs,
             outputs,
             weight,
@@ -106,9 +105,18 @@ pub(super) fn shapes(network: &Network, curvature: Curvature, units: Option<&Uni
 fn sources(network: &Network, l: usize, values: &[usize]) -> Vec<Source> {
     let source = |(at, &value): (usize, &usize)| {
         let last_reader = network.readers(value).last() == Some(&l);
-        Source { value, is_first_back: last_reader && !values[..at].contains(&value) }
+        Source { value, is_first_back: last_reader && !values[..at].contains(&value), layer: value.checked_sub(1) }
     };
     values.iter().enumerate().map(source).collect()
+}
+
+/// The same shapes for products along chosen parameters.
+pub(super) fn within(shapes: &[LayerShape], reach: &Reach) -> Vec<LayerShape> {
+    let layer = |(shape, &reach_of_layer): (&LayerShape, &LayerReach)| {
+        let source = |&source: &Source| Source { layer: source.layer.filter(|_| reach.moves(source.value)), ..source };
+        LayerShape { reach: reach_of_layer, sources: shape.sources.iter().map(source).collect(), ..shape.clone() }
+    };
+    shapes.iter().zip(reach.layers()).map(layer).collect()
 }
 
 impl LayerShape {

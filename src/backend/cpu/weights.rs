@@ -33,7 +33,7 @@ pub(super) fn add_gradient<T: Real>(shapes: &[LayerShape], segments: &[Segment<T
     });
 }
 
-/// Some rows of a layer's weights and biases.
+/// Some rows of a layer's weights and biases, or of one of both.
 pub(super) struct WeightTask<'a, T> {
     pub(super) layer: usize,
     shape: &'a LayerShape,
@@ -42,7 +42,7 @@ pub(super) struct WeightTask<'a, T> {
     bias: Option<&'a mut [T]>,
 }
 
-/// All parameters of `y`, in tasks of up to [`ROWS`] rows.
+/// The parameters of `y` that are reached, in tasks of up to [`ROWS`] rows.
 pub(super) fn weight_tasks<'a, T: Real>(shapes: &'a [LayerShape], mut y: &'a mut [T]) -> Vec<WeightTask<'a, T>> {
     let mut tasks = Vec::new();
     for (layer, shape) in shapes.iter().enumerate() {
@@ -53,9 +53,13 @@ pub(super) fn weight_tasks<'a, T: Real>(shapes: &'a [LayerShape], mut y: &'a mut
         let (weight, rest) = y.split_at_mut(shape.weight.len());
         let (bias, rest) = rest.split_at_mut(if shape.bias { shape.outputs } else { 0 });
         y = rest;
-        let mut biases = bias.chunks_mut(rows);
-        for (block, weight) in weight.chunks_mut(rows * shape.row_length()).enumerate() {
-            tasks.push(WeightTask { layer, shape, first_row: block * rows, weight, bias: biases.next() });
+        let mut weights = weight.chunks_mut(rows * shape.row_length()).filter(|_| shape.reach.weight);
+        let mut biases = bias.chunks_mut(rows).filter(|_| shape.reach.bias);
+        for first_row in (0..shape.outputs).step_by(rows) {
+            let (weight, bias) = (weights.next().unwrap_or_default(), biases.next());
+            if !weight.is_empty() || bias.is_some() {
+                tasks.push(WeightTask { layer, shape, first_row, weight, bias });
+            }
         }
     }
     tasks
@@ -73,10 +77,10 @@ impl<T: Real> WeightTask<'_, T> {
     pub(super) fn add_segment(&mut self, segment: &Segment<T>, tangent: &Tangent<T>) {
         let (layer, tangents) = (&segment.layers[self.layer], &tangent.layers);
         self.add(segment, &tangents[self.layer].delta);
-        if !self.shape.mixed {
+        if !self.shape.mixed || self.weight.is_empty() {
             return;
         }
-        match (&self.shape.op, self.shape.sources[0].layer()) {
+        match (&self.shape.op, self.shape.sources[0].layer) {
             (OpShape::Dense, Some(source)) => self.add_weights(segment.samples, &layer.delta, &tangents[source].output),
             (OpShape::Norm(_), _) => self.add_unit_products(&layer.delta, &tangents[self.layer].units),
             _ => {}
@@ -86,6 +90,7 @@ impl<T: Real> WeightTask<'_, T> {
     /// weights += δᵀ z, of a normalization Σ δ ⊙ x̂, and biases += Σ δ, for the task's rows.
     fn add(&mut self, segment: &Segment<T>, delta: &[T]) {
         match (&self.shape.op, &segment.inputs[self.shape.sources[0].value], &segment.layers[self.layer].standard) {
+            _ if self.weight.is_empty() => {}
             (OpShape::Dense, Some(Input::Dense(input)), _) => self.add_weights(segment.samples, delta, input),
             (OpShape::Norm(_), _, Some(standard)) => self.add_unit_products(delta, &standard.units),
             _ => {}
@@ -114,7 +119,7 @@ impl<T: Real> WeightTask<'_, T> {
     pub(super) fn add_compressed<'a>(&mut self, deltas: impl Iterator<Item = (&'a Segment<T>, &'a [T])>, sums: &mut CompressedSums<T>) {
         let rows = self.weight.len() / self.shape.row_length();
         let mut found = false;
-        for (segment, delta) in deltas {
+        for (segment, delta) in deltas.take_while(|_| rows > 0) {
             let Some(Input::Compressed { by_input, .. }) = &segment.inputs[self.shape.sources[0].value] else { continue };
             if !std::mem::replace(&mut found, true) {
                 sums.weight.reset(self.shape.inputs, rows);

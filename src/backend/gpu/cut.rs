@@ -77,17 +77,18 @@ impl Cut<'_> {
         }
     }
 
-    /// W z + b (and V z + v) of layer `index`; the sum over tangents has `tangent_depth` terms.
-    pub(super) fn forward(&self, index: usize, layer: Extents, tangent_depth: usize) -> Vec<Step<Product>> {
+    /// W z + b (and V z + v) of layer `index`, sums of `depth` terms and, over tangents, of `tangent_depth`: the layer's inputs, or 0 where
+    /// one of them vanishes.
+    pub(super) fn forward(&self, index: usize, layer: Extents, [depth, tangent_depth]: [usize; 2]) -> Vec<Step<Product>> {
         let mut steps = Vec::new();
         let whole = Product { rows: word(layer.outputs), depth: word(layer.inputs), depth_stride: 1, ..Product::default() };
         let tile = self.tile(ShapeClass::of_pass(&whole));
         for piece in self.shards.layer(index) {
-            for window in self.windows(piece.rows.clone(), layer.inputs + tangent_depth) {
+            for window in self.windows(piece.rows.clone(), depth + tangent_depth) {
                 let row = window.rows.start - piece.rows.start;
                 let bias = piece.bias.map(|bias| word(bias + row + window.directions.start * self.shards.stride(piece.shard)));
                 let params = Product {
-                    depth: word(layer.inputs),
+                    depth: word(depth),
                     tangent_depth: word(tangent_depth),
                     row_stride: word(layer.inputs),
                     depth_stride: 1,

@@ -207,7 +207,7 @@ impl Model {
         for (index, (layer, at)) in self.layers.iter().zip(&point.layers).enumerate() {
             let incoming = point.value(layer.sources[0], input);
             if layer.op == OpModel::Dense {
-                for step in cut.forward(index, layer.extents, 0) {
+                for step in cut.forward(index, layer.extents, [layer.extents.inputs, 0]) {
                     let weights = &self.parameters.shards[step.shard];
                     let mut bindings = vec![(1, &**weights), (2, &**incoming), (5, &*at.value), (6, &*at.first)];
                     bindings.extend(at.bend.as_deref().map(|bend| (7, bend)));

@@ -4,6 +4,7 @@
 mod sums;
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,11 +23,11 @@ use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
 use super::unary::{self, Back, NormPass, standard_rows};
 use super::uniforms::Krylov;
 use crate::curvature::{
-    BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Peaks, Schedule,
+    BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Peaks, Reach, Schedule,
 };
 use crate::error::Result;
 use crate::krylov::{LanczosSeconds, LinearOperator, Slot, VectorSpace as _};
-use crate::model::WeightDecay;
+use crate::model::{Layout, WeightDecay};
 use crate::numeric::{Precision, Real};
 
 /// A curvature operator of an objective on a GPU, in single precision.
@@ -34,6 +35,7 @@ use crate::numeric::{Precision, Real};
 pub struct Gpu {
     space: GpuSpace,
     model: Model,
+    layout: Layout,
     held: Held,
     schedule: Schedule,
     weight_decay: WeightDecay,
@@ -75,12 +77,14 @@ struct Passes<'a> {
     tangents: &'a Tangents,
     /// Whether the result holds the sums over earlier segments.
     accumulate: bool,
+    /// What takes part.
+    reach: &'a Reach,
 }
 
-impl Tangents {
-    /// R z_`value`; none of the network's input.
-    fn value(&self, value: usize) -> Option<&Array> {
-        value.checked_sub(1).map(|layer| &self.values[layer])
+impl Passes<'_> {
+    /// R z_`value`; none where that is 0, as of the network's input.
+    fn tangent(&self, value: usize) -> Option<&Array> {
+        value.checked_sub(1).filter(|_| self.reach.moves(value)).map(|layer| &self.tangents.values[layer])
     }
 }
 
@@ -122,6 +126,7 @@ impl Gpu {
             max_columns: schedule::max_columns(network, device, space.shards(), longest),
             space,
             model,
+            layout: network.layout(),
             held,
             schedule,
             weight_decay: decay,
@@ -166,14 +171,19 @@ impl Gpu {
     fn forward(&self, passes: &Passes<'_>, vector: &GpuBlock) -> Result<()> {
         let &Passes { ref cut, segment, factor, input, point, tangents, .. } = passes;
         for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
+            let reach = passes.reach.layers()[index];
+            if !reach.moves {
+                continue;
+            }
             if layer.op != OpModel::Dense {
                 self.forward_unary(passes, index, vector)?;
                 continue;
             }
             // The data have no tangent: what is bound in its place is not read.
-            let (below, depth) = tangents.value(layer.sources[0]).map_or((input, 0), |below| (below, layer.extents.inputs));
-            let incoming = point.value(layer.sources[0], input);
-            for step in cut.forward(index, layer.extents, depth) {
+            let below = passes.tangent(layer.sources[0]);
+            let depths = [reach.weight, below.is_some()].map(|there| if there { layer.extents.inputs } else { 0 });
+            let (below, incoming) = (below.unwrap_or(input), point.value(layer.sources[0], input));
+            for step in cut.forward(index, layer.extents, depths) {
                 let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
                 let read = [(1, &**weights), (2, &**incoming), (3, &**vector), (4, &**below), (5, &*at.first)];
                 let mut bindings = Vec::from(read);
@@ -205,10 +215,10 @@ impl Gpu {
         let (layer, at, tangent) = (&self.model.layers[index], &point.layers[index], &tangents.values[index]);
         match (NormPass::new(&self.model, cut, index), &tangents.standards[index]) {
             (Some(pass), Some(standard)) => {
-                pass.forward_over(vector, tangents.value(layer.sources[0]).unwrap_or(input), at, standard, tangent)?;
+                pass.forward_over(vector, passes.tangent(layer.sources[0]), input, at, (standard, tangent))?;
             }
             _ => {
-                let sources: Vec<_> = layer.sources.iter().filter_map(|&source| tangents.value(source)).collect();
+                let sources: Vec<_> = layer.sources.iter().filter_map(|&source| passes.tangent(source)).collect();
                 unary::add_up(cut, layer.extents.outputs, cut.directions, &sources, tangent)?;
             }
         }
@@ -220,8 +230,8 @@ impl Gpu {
         let &Passes { ref cut, point, tangents, .. } = passes;
         for (index, layer) in self.model.layers.iter().enumerate().rev() {
             self.weights(passes, index, vector, result)?;
-            for (turn, source) in layer.sources.iter().enumerate() {
-                let Some(source) = source.checked_sub(1) else { continue };
+            for (turn, &source) in layer.sources.iter().enumerate().filter(|(_, source)| passes.reach.moves(**source)) {
+                let source = source - 1;
                 let curve = self.model.layers[source].tangent_curve;
                 let back = Back {
                     at: &point.layers[index],
@@ -232,7 +242,7 @@ impl Gpu {
                     accumulate: curve == Curve::Curved || !is_first_back(&self.model.layers, index, turn),
                 };
                 match (layer.op, NormPass::new(&self.model, cut, index)) {
-                    (OpModel::Dense, _) => self.backward_product(cut, index, vector, &back, curve)?,
+                    (OpModel::Dense, _) => self.backward_product(passes, index, vector, &back)?,
                     (_, Some(pass)) => pass.backward_over(vector, &back)?,
                     _ => unary::add_back_over(cut, layer.extents.outputs, &back)?,
                 }
@@ -242,9 +252,12 @@ impl Gpu {
     }
 
     /// The share of R δ that dense layer `index` gives to what it reads.
-    fn backward_product(&self, cut: &Cut<'_>, index: usize, vector: &GpuBlock, back: &Back<'_>, curve: Curve) -> Result<()> {
-        let terms = if self.model.curvature.has_network_curvature() { Terms::Both } else { Terms::Tangent };
-        for mut step in cut.backward(index, self.model.layers[index].extents, terms) {
+    fn backward_product(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock, back: &Back<'_>) -> Result<()> {
+        let (cut, layer) = (&passes.cut, &self.model.layers[index]);
+        let curve = self.model.layers[layer.sources[0] - 1].tangent_curve;
+        let mixed = self.model.curvature.has_network_curvature() && passes.reach.layers()[index].weight;
+        let terms = if mixed { Terms::Both } else { Terms::Tangent };
+        for mut step in cut.backward(index, layer.extents, terms) {
             step.params.accumulate |= u32::from(back.accumulate);
             let (weights, vector) = (&self.model.parameters.shards[step.shard], &vector.shards[step.shard]);
             let bindings =
@@ -278,6 +291,24 @@ impl Gpu {
         let mut along = self.space.scalars(1, x.columns)?;
         self.space.dot(gradient, x, &mut along, Slot(0))?;
         self.space.sub_scaled(y, &along, Slot(0), gradient)
+    }
+
+    /// y ← A x for an x that is 0 outside of the `reach`, where alone y is made.
+    fn multiply(&self, reach: &Reach, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
+        assert_eq!(x.columns, y.columns, "operands of equal width");
+        let _clocked = self.device().clocked(Part::Product);
+        self.grow(x.columns)?;
+        let tangents = self.tangents.borrow();
+        for (index, segment) in self.held.segments.iter().enumerate() {
+            let (input, point) = self.held.at(&self.space, &self.model, index)?;
+            let cut = self.cut(segment, x.columns);
+            let factor = self.drawn.get(index).unwrap_or(&point.factor);
+            let passes = Passes { cut, segment, factor, input, point, tangents: &tangents, accumulate: index > 0, reach };
+            self.forward(&passes, x)?;
+            self.backward(&passes, x, y)?;
+        }
+        self.products.set(self.products.get() + x.columns as u64);
+        self.subtract_mean(x, y)
     }
 
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
@@ -314,24 +345,16 @@ impl LinearOperator for Gpu {
     }
 
     fn apply(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
-        assert_eq!(x.columns, y.columns, "operands of equal width");
-        let _clocked = self.device().clocked(Part::Product);
-        self.grow(x.columns)?;
-        let tangents = self.tangents.borrow();
-        for (index, segment) in self.held.segments.iter().enumerate() {
-            let (input, point) = self.held.at(&self.space, &self.model, index)?;
-            let cut = self.cut(segment, x.columns);
-            let factor = self.drawn.get(index).unwrap_or(&point.factor);
-            let passes = Passes { cut, segment, factor, input, point, tangents: &tangents, accumulate: index > 0 };
-            self.forward(&passes, x)?;
-            self.backward(&passes, x, y)?;
-        }
-        self.products.set(self.products.get() + x.columns as u64);
-        self.subtract_mean(x, y)
+        self.multiply(&Reach::whole(&self.layout), x, y)
     }
 }
 
 impl CurvatureOperator for Gpu {
+    fn apply_within(&self, chosen: &[Range<usize>], x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
+        let sources = self.model.layers.iter().map(|layer| layer.sources.as_slice());
+        self.multiply(&Reach::new(&self.layout, sources, chosen), x, y)
+    }
+
     fn loss_and_gradient(&self, gradient: &mut GpuBlock, s: &mut GpuScalars, loss: Slot) -> Result<()> {
         let groups_of = |segment: &Segment| groups(segment.padded / 4);
         let all_groups = self.held.segments.iter().map(groups_of).sum();
@@ -374,8 +397,8 @@ impl CurvatureOperator for Gpu {
         Some(LanczosSeconds { products, orthogonalization })
     }
 
-    fn kernel_times(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<Option<Vec<KernelTime>>> {
-        let spent = self.device().kernels_of(|| self.apply(x, y))?;
+    fn kernel_times(&self, work: impl FnOnce() -> Result<()>) -> Result<Option<Vec<KernelTime>>> {
+        let spent = self.device().kernels_of(work)?;
         let times = |(variant, spent): (Variant, Spent)| KernelTime {
             kernel: variant.to_string(),
             runs: spent.passes,

@@ -130,11 +130,20 @@ impl<'a> NormPass<'a> {
         self.dispatch(params, (Kernel::NormBackward, Kernel::BatchBackward), &standard, &[(6, &at.delta), (11, g)], 1)
     }
 
-    /// R x̂ and R a from R x, for which the network's input stands in where it is 0.
-    pub(super) fn forward_over(&self, vector: &GpuBlock, rx: &Buffer, at: &LayerPoint, rstandard: &Buffer, ra: &Buffer) -> Result<()> {
-        let mut bindings: Vec<(u32, &Buffer)> = vec![(2, &vector.shards[self.shard]), (3, rx), (10, rstandard), (11, ra)];
+    /// R x̂ and R a from R x, none where that is 0; `stand_in` is then bound in its place, and not read.
+    pub(super) fn forward_over(
+        &self,
+        vector: &GpuBlock,
+        rx: Option<&Array>,
+        stand_in: &Array,
+        at: &LayerPoint,
+        (rstandard, ra): (&Array, &Array),
+    ) -> Result<()> {
+        let params = Norm { tangent: u32::from(rx.is_some()), ..self.params };
+        let mut bindings: Vec<(u32, &Buffer)> =
+            vec![(2, &vector.shards[self.shard]), (3, rx.unwrap_or(stand_in)), (10, rstandard), (11, ra)];
         bindings.extend(at.standard.iter().map(|standard| (4, &**standard)));
-        self.dispatch(self.params, (Kernel::NormForwardOver, Kernel::BatchForwardOver), &[], &bindings, self.cut.directions)
+        self.dispatch(params, (Kernel::NormForwardOver, Kernel::BatchForwardOver), &[], &bindings, self.cut.directions)
     }
 
     /// R of what comes back to x, times φ'.

@@ -23,11 +23,25 @@ impl Reference {
     /// # Panics
     /// Where there are not as many cotangents as outputs.
     pub fn pull_back(&self, cotangents: &[f64]) -> Vec<f64> {
+        self.pull_back_by(cotangents, |primal| primal)
+    }
+
+    /// Σₙ (Jₙᵀ qₙ)², element by element: since a sample's gradient by a weight is a product δ zᵀ, its square is δ² (z²)ᵀ (Dangel, Kunstner,
+    /// Hennig 2020, "BackPACK").
+    ///
+    /// # Panics
+    /// As [`pull_back`](Self::pull_back).
+    pub fn squared_pull_back(&self, cotangents: &[f64]) -> Vec<f64> {
+        self.pull_back_by(cotangents, Primal::squared)
+    }
+
+    /// The sum over the samples of what `change` makes of their passes.
+    fn pull_back_by(&self, cotangents: &[f64], change: impl Fn(Primal) -> Primal) -> Vec<f64> {
         let outputs = self.objective.network().outputs();
         assert_eq!(cotangents.len(), self.objective.samples() * outputs, "a cotangent for each output");
         let mut gradient = vec![0.0; self.objective.dim()];
         for (group, cotangents) in cotangents.chunks(LANES * outputs).enumerate() {
-            let primal = Primal::pulling_back(&self.objective, group * LANES, Some(cotangents));
+            let primal = change(Primal::pulling_back(&self.objective, group * LANES, Some(cotangents)));
             self.add_gradient(&[primal], &mut gradient);
         }
         gradient

@@ -51,6 +51,13 @@ impl Primal {
         Self::pulling_back(objective, first_sample, None)
     }
 
+    /// δ², z² and ẑ² in the places of δ, z and ẑ.
+    pub(super) fn squared(mut self) -> Self {
+        let arrays = self.delta.iter_mut().chain(&mut self.z).chain(self.standard.iter_mut().flatten().map(|standard| &mut standard.units));
+        arrays.flatten().for_each(|lanes| *lanes = lanes.map(|x| x * x));
+        self
+    }
+
     /// The same with `cotangents`, a row for each sample of the group, in place of the loss's gradient by the outputs.
     pub(super) fn pulling_back(objective: &Objective, first_sample: usize, cotangents: Option<&[f64]>) -> Self {
         let (layers, widths) = (objective.network().layers(), objective.network().widths());

@@ -373,8 +373,8 @@ impl<A: CurvatureOperator> CurvatureOperator for Journal<'_, A> {
         self.operator.device_seconds()
     }
 
-    fn kernel_times(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<Option<Vec<KernelTime>>> {
-        self.operator.kernel_times(x, y)
+    fn kernel_times(&self, work: impl FnOnce() -> Result<()>) -> Result<Option<Vec<KernelTime>>> {
+        self.operator.kernel_times(work)
     }
 
     fn warnings(&self) -> Vec<String> {

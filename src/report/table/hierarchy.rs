@@ -23,10 +23,11 @@ pub fn hierarchy(out: &mut dyn Write, report: &HierarchyReport) -> io::Result<()
         writeln!(out, "{class:>6}{:<12}{:<24}{:<18}{}", "", count(*samples), magnitude(*weight), plain(*squared_norm))?;
     }
     writeln!(out)?;
-    let HierarchyTraces { total, class, cross_class, rest } = &report.traces;
-    parts::line(out, "trace", &parts::estimate(total))?;
-    for (label, part) in [("  class means", class), ("  cross-class", cross_class), ("  the rest", rest)] {
-        parts::line(out, label, &format!("{} ({:.1}%)", plain(*part), 100.0 * part / total.mean))?;
+    let HierarchyTraces { total, class, cross_class, within_class, own_class } = &report.traces;
+    parts::line(out, "trace", &plain(*total))?;
+    let terms = [("  class means", class), ("  cross-class", cross_class), ("  within classes", within_class), ("  own class", own_class)];
+    for (label, part) in terms {
+        parts::line(out, label, &format!("{} ({:.1}%)", plain(*part), 100.0 * part / total))?;
     }
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)

@@ -13,13 +13,13 @@ use crate::numeric::Real as _;
 
 impl Gpu {
     /// Layer `index`'s part of the product, Rδ zᵀ + δ Rzᵀ + λV, and of its bias; without the network's own curvature Rδ zᵀ + λV. Of a
-    /// normalization Rδ ⊙ x̂ + δ ⊙ Rx̂ + λV in place of the former.
+    /// normalization Rδ ⊙ x̂ + δ ⊙ Rx̂ + λV in place of the former. Only what is reached.
     pub(super) fn weights(&self, passes: &Passes<'_>, index: usize, vector: &GpuBlock, result: &GpuBlock) -> Result<()> {
         let &Passes { ref cut, input, point, tangents, accumulate, .. } = passes;
-        let layer = &self.model.layers[index];
+        let (layer, reach) = (&self.model.layers[index], passes.reach.layers()[index]);
         let extents = layer.extents;
         let mixed = self.model.curvature.has_network_curvature();
-        let rinput = if layer.op == OpModel::Dense { tangents.value(layer.sources[0]) } else { tangents.standards[index].as_ref() };
+        let rinput = if layer.op == OpModel::Dense { passes.tangent(layer.sources[0]) } else { tangents.standards[index].as_ref() };
         let rinput = rinput.filter(|_| mixed);
         let (kernel, of_gain, terms) =
             if rinput.is_some() { (Kernel::Weights, Kernel::GainSums, 2) } else { (Kernel::WeightsFirst, Kernel::GainSumsFirst, 1) };
@@ -28,18 +28,22 @@ impl Gpu {
         let mut read = vec![(1, &*tangents.deltas[index])];
         read.extend(rinput.into_iter().flat_map(|rinput| [(3, &*point.layers[index].delta), (4, &**rinput)]));
         let with = |shard: usize| [&read[..], &[(5, &*vector.shards[shard]), (6, &*result.shards[shard])]].concat();
-        if layer.op == OpModel::Dense {
-            let incoming = point.value(layer.sources[0], input);
-            for step in cut.weights(index, extents, terms, decay, accumulate) {
-                let bindings = [&with(step.shard)[..], &[(2, &**incoming)]].concat();
-                product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
+        match &point.layers[index].standard {
+            _ if !reach.weight => {}
+            None => {
+                let incoming = point.value(layer.sources[0], input);
+                for step in cut.weights(index, extents, terms, decay, accumulate) {
+                    let bindings = [&with(step.shard)[..], &[(2, &**incoming)]].concat();
+                    product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
+                }
             }
-        } else if let Some(standard) = &point.layers[index].standard {
-            for (shard, params) in cut.gains(index, extents, of_others, accumulate) {
-                product::bias(cut.device, of_gain, params, cut.directions, &[&with(shard)[..], &[(2, &**standard)]].concat())?;
+            Some(standard) => {
+                for (shard, params) in cut.gains(index, extents, of_others, accumulate) {
+                    product::bias(cut.device, of_gain, params, cut.directions, &[&with(shard)[..], &[(2, &**standard)]].concat())?;
+                }
             }
         }
-        for (shard, params) in cut.biases(index, extents, of_others, accumulate) {
+        for (shard, params) in cut.biases(index, extents, of_others, accumulate).into_iter().filter(|_| reach.bias) {
             let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[shard]), (6, &*result.shards[shard])];
             product::bias(cut.device, Kernel::BiasSums, params, cut.directions, &bindings)?;
         }
