@@ -2,7 +2,7 @@
 // workgroup_id.y.
 //
 // x, y [b, stride]; basis [blocks, b, stride], `blocks` of the blocks q₀, q₁, ... one after another, the first of them number `row` of
-// the basis; scalars [slots, b] with row `slot`; coefficients [capacity, b]; partials [.., b, all_groups]: sums of single
+// the basis; scalars [slots, b] with row `slot`; coefficients [capacity + 2, b]; partials [.., b, all_groups]: sums of single
 // workgroups, those of this shard from `first_group` on, added up by a second dispatch over all shards, so that every sum is a fixed
 // tree. G workgroups of 64 share a vector's part, each a contiguous chunk of it, and move 16 bytes a thread a load.
 //
@@ -12,6 +12,8 @@
 //   multiply (G, b): y ← x ∘ y, x being of one column
 //   basis_partials (G, b, ceil(blocks / 4)), basis_totals (blocks, b): coefficients ← Qᵀy, four blocks a workgroup
 //   basis_subtract (G, b): y ← y − Q·coefficients
+//   basis_judge (1, b): of coefficients Qᵀy and, in the row after them, yᵀy: whether y − QQᵀy needs a second pass, into the row after that
+// Where `guard` is not 0, that row of the coefficients says which directions basis_partials and basis_subtract work on.
 
 struct Krylov {
     stride4: u32,         // stride / 4
@@ -23,6 +25,7 @@ struct Krylov {
     blocks: u32,
     row: u32,
     root: u32,            // 1: take the square root
+    guard: u32,           // row of the coefficients, or 0
     constant: f32,
 }
 
@@ -54,7 +57,7 @@ fn dot_partials(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     }
     let total = workgroup_sum(sum, lane);
     if lane == 0u {
-        partials[workgroup.y * p.all_groups + p.first_group + workgroup.x] = total;
+        partials[(p.row * p.columns + workgroup.y) * p.all_groups + p.first_group + workgroup.x] = total;
     }
 }
 
@@ -105,6 +108,10 @@ fn multiply(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocati
     }
 }
 
+fn is_left_out(direction: u32) -> bool {
+    return p.guard != 0u && coefficients_in[p.guard * p.columns + direction] == 0.0;
+}
+
 // Where the direction's vectors of four neighbouring blocks begin; past the end the last one repeats.
 fn four_blocks(first: u32, direction: u32) -> vec4<u32> {
     let block = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.blocks - 1u));
@@ -113,6 +120,9 @@ fn four_blocks(first: u32, direction: u32) -> vec4<u32> {
 
 @compute @workgroup_size(GROUP)
 fn basis_partials(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if is_left_out(workgroup.y) {
+        return;
+    }
     let first = 4u * workgroup.z;
     let at = four_blocks(first, workgroup.y);
     let base = workgroup.y * p.stride4;
@@ -138,8 +148,27 @@ fn basis_totals(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     }
 }
 
+// Kahan's and Parlett's test: rounding errors of the size of ε‖y‖ are small beside what is left of y where that is at least ‖y‖/√2, that
+// is, where ‖Qᵀy‖² ≤ ‖y‖²/2 (Daniel, Gragg, Kaufman, Stewart 1976).
+@compute @workgroup_size(GROUP)
+fn basis_judge(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    var sum = 0.0;
+    for (var i = lane; i < p.blocks; i += GROUP) {
+        let c = coefficients[i * p.columns + workgroup.y];
+        sum = fma(c, c, sum);
+    }
+    let total = workgroup_sum(sum, lane);
+    if lane == 0u {
+        let is_enough = total <= 0.5 * coefficients[p.blocks * p.columns + workgroup.y];
+        coefficients[(p.blocks + 1u) * p.columns + workgroup.y] = select(1.0, 0.0, is_enough);
+    }
+}
+
 @compute @workgroup_size(GROUP)
 fn basis_subtract(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if is_left_out(workgroup.y) {
+        return;
+    }
     let base = workgroup.y * p.stride4;
     let range = chunk(workgroup.x);
     // A coefficient is loaded once for four vec4, and y once for all blocks; past the end the last one repeats.

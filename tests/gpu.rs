@@ -18,7 +18,7 @@ use common::{
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
-use hesper::krylov::{LinearOperator, Slot, VectorSpace};
+use hesper::krylov::{Lanczos, LanczosOptions, LinearOperator, Slot, VectorSpace};
 use hesper::model::Activation;
 use hesper::rng::Distribution;
 
@@ -221,6 +221,31 @@ fn plans_are_what_jobs_take() {
         assert!((0.95..=1.05).contains(&share), "{mode}: {} of {plan:?}", device.peak_allocated());
         assert_eq!(device.allocated(), 0, "an array outlives its operator");
     }
+}
+
+/// A product and five Lanczos steps of a network of 100 million parameters, whose weights and vectors no binding of most devices holds:
+/// `cargo test --release --test gpu -- --ignored --nocapture`, some minutes on a software driver.
+#[test]
+#[ignore = "takes minutes and 8 GiB"]
+fn a_hundred_million_parameters_take_what_is_planned() {
+    let Some(device) = device_within(Ceilings::default()) else { return };
+    let case = Case { widths: vec![4096, 8192, 8192, 10], activation: Activation::Relu, samples: 64, ..Case::default() };
+    let objective = case.objective();
+    let steps = 5;
+    // The basis; q, the one before it, and the product.
+    let demand = Demand { workload: Workload { columns: 1, vectors: steps as u64 + 3 }, budget: Some(20 << 30), mode: None };
+    let plan = Gpu::plan(&objective, Curvature::Hessian, &device, &demand).unwrap();
+    let operator = Gpu::with_schedule(&objective, Curvature::Hessian, &device, plan.schedule).unwrap();
+    let mut start = operator.space().block(1).unwrap();
+    operator.space().fill(&mut start, Distribution::Rademacher, 1, 0).unwrap();
+    let mut run = Lanczos::new(&operator, start, 1, LanczosOptions { capacity: steps, ..LanczosOptions::default() }).unwrap();
+    while run.step().unwrap() {}
+    let coefficients = run.coefficients().unwrap();
+    assert_eq!(coefficients[0].alphas.len(), steps);
+    println!("{} parameters, {} bytes planned, {} allocated", objective.dim(), plan.total, device.peak_allocated());
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = device.peak_allocated() as f64 / plan.total as f64;
+    assert!((0.95..=1.05).contains(&share), "{} of {plan:?}", device.peak_allocated());
 }
 
 /// The twin of the comparison: one weight of 10⁻³ more is seen.

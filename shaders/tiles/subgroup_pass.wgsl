@@ -1,10 +1,5 @@
-// Loads for a pass, each lane its share of the rows' weights and its own samples, and sums. Follows product.wgsl, subgroup_16x8.wgsl and
-// positions.wgsl.
-
-// The thread's vec4 of samples in row 0; past the end the last one repeats.
-fn columns(at: Position) -> vec2<u32> {
-    return min(at.column4 + LANES * vec2<u32>(0u, 1u), vec2<u32>(p.samples4 - 1u));
-}
+// Sums of a pass, two terms at a time, so that a sum is loaded and stored half as often where it does not stay in a register. Follows the
+// operands of a tile of subgroup.wgsl.
 
 fn add_product(tile: ptr<function, Tile>, at: Position) {
     let depth = p.depth;
@@ -12,10 +7,18 @@ fn add_product(tile: ptr<function, Tile>, at: Position) {
     let width = p.stride4;
     var rows = rows_from(at.row) * p.row_stride + p.weight_offset;
     var column = columns(at) + p.incoming_offset4;
-    for (var k = 0u; k < depth; k += 1u) {
-        add(tile, vec2<f32>(weights[rows.x], weights[rows.y]), array(incoming[column.x], incoming[column.y]));
-        rows += step;
-        column += width;
+    for (var k = 0u; k + 1u < depth; k += 2u) {
+        let w = of_weights(rows);
+        let z = of_incoming(column);
+        let next_w = of_weights(rows + step);
+        let next_z = of_incoming(column + width);
+        add(tile, w, z);
+        add(tile, next_w, next_z);
+        rows += 2u * step;
+        column += 2u * width;
+    }
+    if depth % 2u == 1u {
+        add(tile, of_weights(rows), of_incoming(column));
     }
 }
 
@@ -26,16 +29,32 @@ fn add_both_products(tile: ptr<function, Tile>, at: Position) {
     let width = p.stride4;
     var rows = rows_from(at.row) * p.row_stride + p.weight_offset;
     var column = columns(at) + (p.tangent_offset4 + at.direction * p.tangent_stride4);
-    for (var k = 0u; k < tangent_depth; k += 1u) {
-        add(tile, vec2<f32>(weights[rows.x], weights[rows.y]), array(tangent_incoming[column.x], tangent_incoming[column.y]));
-        rows += step;
-        column += width;
+    for (var k = 0u; k + 1u < tangent_depth; k += 2u) {
+        let w = of_weights(rows);
+        let z = of_tangent(column);
+        let next_w = of_weights(rows + step);
+        let next_z = of_tangent(column + width);
+        add(tile, w, z);
+        add(tile, next_w, next_z);
+        rows += 2u * step;
+        column += 2u * width;
+    }
+    if tangent_depth % 2u == 1u {
+        add(tile, of_weights(rows), of_tangent(column));
     }
     rows = rows_from(at.row) * p.row_stride + (p.vector_offset + at.direction * p.vector_stride);
     column = columns(at) + p.incoming_offset4;
-    for (var k = 0u; k < depth; k += 1u) {
-        add(tile, vec2<f32>(vector[rows.x], vector[rows.y]), array(incoming[column.x], incoming[column.y]));
-        rows += step;
-        column += width;
+    for (var k = 0u; k + 1u < depth; k += 2u) {
+        let w = of_vector(rows);
+        let z = of_incoming(column);
+        let next_w = of_vector(rows + step);
+        let next_z = of_incoming(column + width);
+        add(tile, w, z);
+        add(tile, next_w, next_z);
+        rows += 2u * step;
+        column += 2u * width;
+    }
+    if depth % 2u == 1u {
+        add(tile, of_vector(rows), of_incoming(column));
     }
 }

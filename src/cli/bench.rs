@@ -131,12 +131,12 @@ impl OperatorJob for Timing<'_> {
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> error::Result<Self::Output> {
-        let (peak_gflops, peak_gigabytes) = (operator.peak_gflops()?, operator.peak_gigabytes()?);
+        let peaks = operator.peaks()?;
         let (mut records, mut warnings) = (Vec::new(), [operator.warnings(), self.context.subject.notices.clone()].concat());
         for &columns in &self.case.columns {
             let (columns, fewer) = job::bench_columns(operator, self.memory_budget, columns);
             warnings.extend(fewer);
-            let options = BenchOptions { columns, runs: self.runs, peak_gflops, peak_gigabytes, ..BenchOptions::default() };
+            let options = BenchOptions { columns, runs: self.runs, peaks: peaks.clone(), ..BenchOptions::default() };
             records.push(BenchRecord { swept: self.case.swept, ..job::bench(operator, self.context, &options)? });
         }
         Ok((records, warnings))

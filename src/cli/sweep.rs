@@ -17,7 +17,7 @@ pub(super) struct Case {
 /// Most hidden layers of a sweep.
 const DEPTH: usize = 4;
 
-/// `base` with a quarter to four times its samples, a quarter to twice its hidden width, and up to [`DEPTH`] hidden layers, all with `columns`
+/// `base` with a quarter to eight times its samples, a quarter to twice its hidden width, and up to [`DEPTH`] hidden layers, all with `columns`
 /// columns; and `base` itself with one column to twice as many. Without a hidden layer there is neither width nor depth.
 ///
 /// # Errors
@@ -27,7 +27,8 @@ pub(super) fn cases(base: &Synthetic, columns: usize) -> Result<Vec<Case>> {
         Ok(Case { problem: synthetic.problem()?, columns: vec![columns], swept: Some(swept) })
     };
     let mut cases = Vec::new();
-    for samples in [base.samples / 4, base.samples / 2, base.samples, 2 * base.samples, 4 * base.samples] {
+    for quarters in [1, 2, 4, 8, 16, 32] {
+        let samples = base.samples * quarters / 4;
         cases.push(case(Swept::Samples, &Synthetic { samples: samples.max(1), ..base.clone() })?);
     }
     let last = base.widths.len() - 1;
@@ -78,11 +79,11 @@ mod tests {
         let samples: Vec<_> = found.iter().filter(|case| case.0 == Swept::Samples).map(|case| case.2).collect();
         let width: Vec<_> = found.iter().filter(|case| case.0 == Swept::Width).map(|case| case.1.as_str()).collect();
         let depth: Vec<_> = found.iter().filter(|case| case.0 == Swept::Depth).map(|case| case.1.as_str()).collect();
-        assert_eq!(samples, [2, 4, 8, 16, 32]);
+        assert_eq!(samples, [2, 4, 8, 16, 32, 64]);
         assert_eq!(width, ["6-2-2-3 tanh", "6-4-4-3 tanh", "6-8-8-3 tanh", "6-16-16-3 tanh"]);
         assert_eq!(depth, ["6-8-3 tanh", "6-8-8-3 tanh", "6-8-8-8-3 tanh", "6-8-8-8-8-3 tanh"]);
         assert_eq!(found.last().unwrap().3, [1, 2, 4, 8]);
         assert!(found.iter().rev().skip(1).all(|case| case.3 == [4]));
-        assert_eq!(cases_of(Synthetic { widths: vec![6, 3], ..base }).len(), 6);
+        assert_eq!(cases_of(Synthetic { widths: vec![6, 3], ..base }).len(), 7);
     }
 }

@@ -283,6 +283,28 @@ impl Objective {
     }
 }
 
+/// What a device reaches at best, measured: what products are held against.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Peaks {
+    /// 10⁹ operations a second: on a GPU of fused multiply-adds alone, on a processor of a large square matrix product.
+    pub gflops: Option<f64>,
+    /// GB/s of its memory by a copy, bytes read and bytes written both counted.
+    pub gigabytes: Option<f64>,
+    /// The fastest of the kernels that the device can choose from, where there are several.
+    pub product: Option<PlainProduct>,
+}
+
+/// A product of two square matrices.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlainProduct {
+    /// Rows and columns.
+    pub size: usize,
+    /// The kernel and its tile.
+    pub kernel: String,
+    /// 10⁹ operations a second.
+    pub gflops: f64,
+}
+
 /// What one of a device's kernels took of a product.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KernelTime {
@@ -358,22 +380,12 @@ pub trait CurvatureOperator: LinearOperator {
         usize::MAX
     }
 
-    /// The speed that products are held against, measured now, in 10⁹ operations a second: on a GPU that of fused multiply-adds
-    /// alone, on a processor that of a large square matrix product. None where speed is no aim.
+    /// What products are held against, measured now; nothing where speed is no aim.
     ///
     /// # Errors
     /// Device failure.
-    fn peak_gflops(&self) -> Result<Option<f64>> {
-        Ok(None)
-    }
-
-    /// What the device's memory gives and takes at best, in GB/s, bytes read and bytes written both counted, measured now by a copy; none
-    /// where that is not known.
-    ///
-    /// # Errors
-    /// Device failure.
-    fn peak_gigabytes(&self) -> Result<Option<f64>> {
-        Ok(None)
+    fn peaks(&self) -> Result<Peaks> {
+        Ok(Peaks::default())
     }
 
     /// What a device that works through a queue has spent on its work so far, by its own clock; none where it has no clock.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use globset::Glob;
 
-use super::{BackendInfo, CurvatureOperator, KernelTime};
+use super::{BackendInfo, CurvatureOperator, KernelTime, Peaks};
 use crate::error::{Error, Result};
 use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot, VectorSpace as _};
 use crate::model::Tensor;
@@ -288,12 +288,8 @@ impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {
         self.operator.max_columns()
     }
 
-    fn peak_gflops(&self) -> Result<Option<f64>> {
-        self.operator.peak_gflops()
-    }
-
-    fn peak_gigabytes(&self) -> Result<Option<f64>> {
-        self.operator.peak_gigabytes()
+    fn peaks(&self) -> Result<Peaks> {
+        self.operator.peaks()
     }
 
     fn device_seconds(&self) -> Option<LanczosSeconds> {

@@ -9,7 +9,7 @@ use super::memory::{self, vector_bytes};
 use super::progress::Stage;
 use super::record::{LayerRecord, ModelRecord};
 use crate::backend::{OperatorJob, SpotCheck};
-use crate::curvature::{Curvature, CurvatureOperator, KernelTime, LayerReach, Reach, Workload};
+use crate::curvature::{Curvature, CurvatureOperator, KernelTime, LayerReach, Peaks, PlainProduct, Reach, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{Slot, VectorSpace as _};
 use crate::numeric::Precision;
@@ -25,17 +25,15 @@ pub struct BenchOptions {
     pub warmup: usize,
     /// Timed products.
     pub runs: usize,
-    /// What the device reaches at best, in Gflop/s, measured by the caller.
-    pub peak_gflops: Option<f64>,
-    /// What its memory moves at best, in GB/s, measured by the caller.
-    pub peak_gigabytes: Option<f64>,
+    /// What the device reaches at best, measured by the caller.
+    pub peaks: Peaks,
     /// The seed of the vectors.
     pub seed: u64,
 }
 
 impl Default for BenchOptions {
     fn default() -> Self {
-        Self { columns: 8, warmup: 2, runs: 10, peak_gflops: None, peak_gigabytes: None, seed: 0 }
+        Self { columns: 8, warmup: 2, runs: 10, peaks: Peaks::default(), seed: 0 }
     }
 }
 
@@ -77,6 +75,10 @@ pub struct BenchRecord {
     pub peak_gflops: Option<f64>,
     /// executed_gflops / peak_gflops.
     pub share_of_peak: Option<f64>,
+    /// The fastest plain matrix product that the device reaches; null on a processor, where that is the peak itself.
+    pub plain_product: Option<PlainProduct>,
+    /// executed_gflops of its gflops.
+    pub share_of_plain_product: Option<f64>,
     /// Bytes of each kernel's operands, each once, in the median time, in GB/s: the least that has to be moved where nothing of it stays in
     /// a cache from one kernel to the next.
     pub streamed_gigabytes: f64,
@@ -131,7 +133,7 @@ impl BenchReport {
 /// # Errors
 /// [`Error::Input`] for no columns or runs; [`Error::NonFinite`] where a product is; device failures.
 pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, options: &BenchOptions) -> Result<BenchRecord> {
-    let &BenchOptions { columns, warmup, runs, peak_gflops, peak_gigabytes, seed } = options;
+    let &BenchOptions { columns, warmup, runs, ref peaks, seed } = options;
     if columns == 0 || runs == 0 {
         return Err(Error::Input("bench: --columns and --runs must be at least 1".into()));
     }
@@ -179,11 +181,13 @@ pub fn bench<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, optio
         runs,
         nominal_gflops,
         executed_gflops,
-        peak_gflops,
-        share_of_peak: peak_gflops.map(|peak| executed_gflops / peak),
+        peak_gflops: peaks.gflops,
+        share_of_peak: peaks.gflops.map(|peak| executed_gflops / peak),
+        plain_product: peaks.product.clone(),
+        share_of_plain_product: peaks.product.as_ref().map(|product| executed_gflops / product.gflops),
         streamed_gigabytes,
-        peak_gigabytes,
-        share_of_bandwidth: peak_gigabytes.map(|peak| streamed_gigabytes / peak),
+        peak_gigabytes: peaks.gigabytes,
+        share_of_bandwidth: peaks.gigabytes.map(|peak| streamed_gigabytes / peak),
         peak_bytes: (operator.bytes() + columns * operator.column_bytes()) as u64 + 2 * columns as u64 * vector_bytes(operator),
         kernels,
         swept: None,
@@ -309,11 +313,14 @@ mod tests {
     #[test]
     fn each_run_is_one_readback() {
         let operator = MatrixOperator::diagonal(vec![1.0; 6]);
-        let options = BenchOptions { columns: 3, warmup: 1, runs: 4, peak_gflops: Some(2.0), ..Default::default() };
+        let product = PlainProduct { size: 1024, kernel: "any".into(), gflops: 4.0 };
+        let peaks = Peaks { gflops: Some(2.0), gigabytes: None, product: Some(product) };
+        let options = BenchOptions { columns: 3, warmup: 1, runs: 4, peaks, ..Default::default() };
         let record = bench(&operator, &context(), &options).unwrap();
         assert_eq!((operator.products(), operator.space().readbacks()), (15, 5));
         assert!(record.min <= record.median_seconds_per_hvp && record.median_seconds_per_hvp <= record.max);
         assert_eq!(record.share_of_peak, Some(record.executed_gflops / 2.0));
+        assert_eq!(record.share_of_plain_product, Some(record.executed_gflops / 4.0));
         assert_eq!(record.peak_bytes, 1000 + 2 * 3 * 6 * 8);
         assert!(bench(&operator, &context(), &BenchOptions { runs: 0, ..options }).is_err());
     }

@@ -80,7 +80,8 @@ pub trait VectorSpace {
     /// The single column of `columns[j]` ← column j of `x`.
     fn scatter(&self, x: &Self::Block, columns: &mut [Self::Block]) -> Result<()>;
 
-    /// y ← (I − QQᵀ)² y: classical Gram-Schmidt, twice (Giraud, Langou, Rozložník 2005: twice is enough).
+    /// y ← (I − QQᵀ)² y: classical Gram-Schmidt, twice (Giraud, Langou, Rozložník 2005: twice is enough); once will do for a column of
+    /// which that leaves at least ‖y‖/√2 (Daniel, Gragg, Kaufman, Stewart 1976).
     fn orthogonalize(&self, basis: &Self::Basis, y: &mut Self::Block) -> Result<()>;
 
     /// x ← Q S: column j of `x` becomes Σᵢ `coefficients[i·b + j]` qᵢⱼ; one Ritz vector for each column.

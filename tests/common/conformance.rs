@@ -125,10 +125,13 @@ fn orthogonal_to_machine_precision<S: VectorSpace>(space: &S) {
     let mut basis = space.basis(size, columns).unwrap();
     let mut s = space.scalars(size + 1, columns).unwrap();
     let mut pushed: Vec<Vec<f64>> = Vec::new();
-    // Nearly parallel vectors: one pass of Gram-Schmidt would leave far more than rounding.
+    // Nearly parallel vectors, of which one pass of Gram-Schmidt would leave far more than rounding; in the other column, which may do with
+    // one, only every other time.
     let common = normal(n * columns, 6);
     for step in 0..size {
-        let mixed: Vec<f64> = normal(n * columns, 100 + step as u64).iter().zip(&common).map(|(own, common)| common + 1e-3 * own).collect();
+        let own = normal(n * columns, 100 + step as u64);
+        let mix = |(at, (own, common)): (usize, (&f64, &f64))| if at < n || step % 2 == 0 { common + 1e-3 * own } else { *own };
+        let mixed: Vec<f64> = own.iter().zip(&common).enumerate().map(mix).collect();
         let mut y = block(space, &mixed);
         space.orthogonalize(&basis, &mut y).unwrap();
         space.normalize(&mut y, &mut s, Slot(step)).unwrap();

@@ -26,7 +26,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use crate::curvature::{
-    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Reach, Schedule,
+    BackendInfo, Capacity, Curvature, CurvatureOperator, Demand, Footprint, MemoryPlan, Mode, Objective, OutputCurvature, Peaks, Reach,
+    Schedule,
 };
 use crate::error::{Error, Result};
 use crate::krylov::{LinearOperator, Slot};
@@ -413,8 +414,8 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         true
     }
 
-    fn peak_gflops(&self) -> Result<Option<f64>> {
-        Ok(Some(peak::gflops::<T>()))
+    fn peaks(&self) -> Result<Peaks> {
+        Ok(Peaks { gflops: Some(peak::gflops::<T>()), ..Peaks::default() })
     }
 
     fn info(&self) -> BackendInfo {

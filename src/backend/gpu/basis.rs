@@ -18,6 +18,7 @@ pub struct GpuBasis {
     len: usize,
     capacity: usize,
     columns: usize,
+    /// [capacity + 2, b]: one row more for yᵀy, and one for what follows from it.
     coefficients: Array,
 }
 
@@ -50,12 +51,8 @@ impl GpuBasis {
             len: 0,
             capacity,
             columns,
-            coefficients: device.buffer("coefficients", capacity * columns)?,
+            coefficients: device.buffer("coefficients", (capacity + 2) * columns)?,
         })
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.len
     }
 
     pub(super) fn push(&mut self, space: &GpuSpace, x: &GpuBlock) -> Result<()> {
@@ -78,24 +75,41 @@ impl GpuBasis {
         self.len = self.len.min(len);
     }
 
-    /// The basis's coefficients ← Qᵀy: one pass over the basis, and one dispatch that adds up.
-    pub(super) fn project(&self, space: &GpuSpace, y: &GpuBlock) -> Result<()> {
+    /// y ← y − QQᵀy, and that once more for the columns of which so much was taken that rounding errors count: the device sees for itself
+    /// which these are, and nobody waits for it.
+    pub(super) fn orthogonalize(&self, space: &GpuSpace, y: &GpuBlock) -> Result<()> {
         assert_eq!(self.columns, y.columns, "operands of equal width");
         if self.len == 0 {
             return Ok(());
         }
+        self.project(space, y, 0)?;
+        let params = Krylov { blocks: word(self.len), columns: word(self.columns), ..Krylov::default() };
+        space.device().dispatch(Kernel::BasisJudge, params, &[(9, &*self.coefficients)], [1, self.columns, 1], 0.0)?;
+        self.subtract_part(space, y, self.len, 0)?;
+        let guard = self.len + 1;
+        self.project(space, y, guard)?;
+        self.subtract_part(space, y, self.len, guard)
+    }
+
+    /// The basis's coefficients ← Qᵀy, and yᵀy in the row after them: one pass over the basis, and one dispatch that adds up.
+    fn project(&self, space: &GpuSpace, y: &GpuBlock, guard: usize) -> Result<()> {
         let device = space.device();
-        let partials = space.partials(space.all_groups() * self.len * self.columns)?;
+        let rows = self.len + 1;
+        let partials = space.partials(space.all_groups() * rows * self.columns)?;
         for ((params, shard), y) in space.params(self.columns).zip(&self.shards).zip(&y.shards) {
+            if guard == 0 {
+                space.partial_sum(Krylov { row: word(self.len), ..params }, y, y, &partials)?;
+            }
             for (buffer, first, count) in shard.parts(self.len) {
                 let groups = params.groups as usize;
-                let params = Krylov { blocks: word(count), row: word(first), ..params };
+                let params = Krylov { blocks: word(count), row: word(first), guard: word(guard), ..params };
                 let cost = vector_cost(count * self.columns * params.stride4 as usize);
-                let bindings = [(1, &**y), (4, &**buffer), (5, &**partials)];
+                let bindings = [(1, &**y), (4, &**buffer), (5, &**partials), (10, &*self.coefficients)];
                 device.dispatch(Kernel::BasisPartials, params, &bindings, [groups, self.columns, count.div_ceil(AT_A_TIME)], cost)?;
             }
         }
-        for rows in windows(self.len, device.max_workgroups()) {
+        // Of what is left out the sums are those of the first pass.
+        for rows in windows(if guard == 0 { rows } else { self.len }, device.max_workgroups()) {
             let params =
                 Krylov { row: word(rows.start), columns: word(self.columns), all_groups: word(space.all_groups()), ..Krylov::default() };
             let bindings = [(6, &**partials), (9, &*self.coefficients)];
@@ -107,10 +121,14 @@ impl GpuBasis {
     /// y ← y − Q c for the first `blocks` blocks, c being what the basis's coefficients hold: one pass over them.
     pub(super) fn subtract(&self, space: &GpuSpace, y: &GpuBlock, blocks: usize) -> Result<()> {
         assert!(self.columns == y.columns && blocks <= self.len, "operands of equal width");
+        self.subtract_part(space, y, blocks, 0)
+    }
+
+    fn subtract_part(&self, space: &GpuSpace, y: &GpuBlock, blocks: usize, guard: usize) -> Result<()> {
         let device = space.device();
         for ((params, shard), y) in space.params(self.columns).zip(&self.shards).zip(&y.shards) {
             for (buffer, first, count) in shard.parts(blocks) {
-                let params = Krylov { blocks: word(count), row: word(first), ..params };
+                let params = Krylov { blocks: word(count), row: word(first), guard: word(guard), ..params };
                 let cost = vector_cost(count * self.columns * params.stride4 as usize);
                 let bindings = [(3, &**y), (4, &**buffer), (10, &*self.coefficients)];
                 device.dispatch(Kernel::BasisSubtract, params, &bindings, [params.groups as usize, self.columns, 1], cost)?;

@@ -23,7 +23,7 @@ use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
 use super::unary::{self, Back, NormPass, standard_rows};
 use super::uniforms::Krylov;
 use crate::curvature::{
-    BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Reach, Schedule,
+    BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Peaks, Reach, Schedule,
 };
 use crate::error::Result;
 use crate::krylov::{LanczosSeconds, LinearOperator, Slot, VectorSpace as _};
@@ -388,12 +388,8 @@ impl CurvatureOperator for Gpu {
         self.max_columns
     }
 
-    fn peak_gflops(&self) -> Result<Option<f64>> {
-        peak::gflops(self.device()).map(Some)
-    }
-
-    fn peak_gigabytes(&self) -> Result<Option<f64>> {
-        peak::gigabytes(self.device()).map(Some)
+    fn peaks(&self) -> Result<Peaks> {
+        peak::measure(self.device())
     }
 
     fn device_seconds(&self) -> Option<LanczosSeconds> {

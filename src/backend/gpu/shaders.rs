@@ -56,7 +56,13 @@ sources! {
     NORM_OPERANDS = "common/norm.wgsl";
     DIRECT_8X4 = "tiles/direct_8x4.wgsl";
     DIRECT_16X8 = "tiles/direct_16x8.wgsl";
+    SUBGROUP = "tiles/subgroup.wgsl";
     SUBGROUP_16X8 = "tiles/subgroup_16x8.wgsl";
+    SUBGROUP_16X8_PASS = "tiles/subgroup_16x8_pass.wgsl";
+    SUBGROUP_16X8_WEIGHTS = "tiles/subgroup_16x8_weights.wgsl";
+    SUBGROUP_32X4 = "tiles/subgroup_32x4.wgsl";
+    SUBGROUP_32X4_PASS = "tiles/subgroup_32x4_pass.wgsl";
+    SUBGROUP_32X4_WEIGHTS = "tiles/subgroup_32x4_weights.wgsl";
     SUBGROUP_PASS = "tiles/subgroup_pass.wgsl";
     SUBGROUP_WEIGHTS = "tiles/subgroup_weights.wgsl";
     SHARED_4X4 = "tiles/shared_4x4.wgsl";
@@ -95,14 +101,15 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
         Kernel::Weights | Kernel::WeightsFirst | Kernel::Gradient => {
             let form = form.expect("a product has a tile");
             let tile: &[&Source] = match form {
-                Form::Subgroup16x8 => &[&SUBGROUP_16X8, &POSITIONS, &SUBGROUP_WEIGHTS],
+                Form::Subgroup16x8 => &[&SUBGROUP, &SUBGROUP_16X8, &POSITIONS, &SUBGROUP_16X8_WEIGHTS, &SUBGROUP_WEIGHTS],
+                Form::Subgroup32x4 => &[&SUBGROUP, &SUBGROUP_32X4, &POSITIONS, &SUBGROUP_32X4_WEIGHTS, &SUBGROUP_WEIGHTS],
                 Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_WEIGHTS],
                 Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_WEIGHTS],
                 Form::Split8x4 => &[&WEIGHTS_SPLIT_8X4],
                 _ => &[&WEIGHTS_DOTS_8X8],
             };
             let sources = [&[&TILE, &WEIGHT_PRODUCT], tile, &[&WEIGHTS]].concat();
-            Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: form == Form::Subgroup16x8 }
+            Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: form.needs_subgroups() }
         }
         Kernel::BiasSums | Kernel::BiasGradient => fixed(&[&REDUCE, &WEIGHT_PRODUCT, &BIAS], &["bias_sums", "bias_gradient"]),
         Kernel::NormForward(_) | Kernel::NormBackward(_) | Kernel::NormForwardOver(_) | Kernel::NormBackwardOver(_) => {
@@ -127,9 +134,20 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
         | Kernel::Multiply
         | Kernel::BasisPartials
         | Kernel::BasisTotals
+        | Kernel::BasisJudge
         | Kernel::BasisSubtract => fixed(
             &[&REDUCE, &KRYLOV],
-            &["dot_partials", "dot_total", "divide", "subtract_scaled", "multiply", "basis_partials", "basis_totals", "basis_subtract"],
+            &[
+                "dot_partials",
+                "dot_total",
+                "divide",
+                "subtract_scaled",
+                "multiply",
+                "basis_partials",
+                "basis_totals",
+                "basis_judge",
+                "basis_subtract",
+            ],
         ),
         Kernel::Rademacher => fixed(&[&PROBE], &["rademacher"]),
         Kernel::Peak | Kernel::Copy => fixed(&[&PEAK], &["peak", "copy"]),
@@ -140,11 +158,12 @@ fn pass(form: Option<Form>, finish: &[&'static Source], entry_points: &'static [
     let form = form.expect("a product has a tile");
     let tile: &[&Source] = match form {
         Form::Direct8x4 => &[&DIRECT_8X4, &POSITIONS],
-        Form::Subgroup16x8 => &[&SUBGROUP_16X8, &POSITIONS, &SUBGROUP_PASS],
+        Form::Subgroup16x8 => &[&SUBGROUP, &SUBGROUP_16X8, &POSITIONS, &SUBGROUP_16X8_PASS, &SUBGROUP_PASS],
+        Form::Subgroup32x4 => &[&SUBGROUP, &SUBGROUP_32X4, &POSITIONS, &SUBGROUP_32X4_PASS, &SUBGROUP_PASS],
         Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_PASS],
         Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_PASS],
         _ => &[&DIRECT_16X8, &POSITIONS],
     };
     let sources = [&[&TILE, &PRODUCT], tile, finish].concat();
-    Assembly { sources, entry_points, subgroups: form == Form::Subgroup16x8 }
+    Assembly { sources, entry_points, subgroups: form.needs_subgroups() }
 }

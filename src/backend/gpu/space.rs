@@ -320,11 +320,7 @@ impl VectorSpace for GpuSpace {
 
     fn orthogonalize(&self, basis: &GpuBasis, y: &mut GpuBlock) -> Result<()> {
         let _clocked = self.device.clocked(Part::Orthogonalization);
-        for _ in 0..2 {
-            basis.project(self, y)?;
-            basis.subtract(self, y, basis.len())?;
-        }
-        Ok(())
+        basis.orthogonalize(self, y)
     }
 
     fn combine(&self, basis: &GpuBasis, coefficients: &[f64], x: &mut GpuBlock) -> Result<()> {

@@ -13,6 +13,8 @@ pub enum Form {
     Direct16x8,
     /// Any product: 16 rows x 8 columns a thread, straight from memory, the rows' operand by way of the other lanes of a subgroup.
     Subgroup16x8,
+    /// The same with 32 rows x 4 columns.
+    Subgroup32x4,
     /// Any product: 4 rows x 4 columns a thread, from shared memory.
     Shared4x4,
     /// Any product: 8 rows x 8 columns a thread, from shared memory.
@@ -25,8 +27,16 @@ pub enum Form {
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Direct8x4, Self::Direct16x8, Self::Subgroup16x8, Self::Shared4x4, Self::Shared8x8, Self::Dots8x8, Self::Split8x4];
+    pub const ALL: [Self; 8] = [
+        Self::Direct8x4,
+        Self::Direct16x8,
+        Self::Subgroup16x8,
+        Self::Subgroup32x4,
+        Self::Shared4x4,
+        Self::Shared8x8,
+        Self::Dots8x8,
+        Self::Split8x4,
+    ];
 
     /// The name in reports and files.
     pub const fn name(self) -> &'static str {
@@ -34,11 +44,17 @@ impl Form {
             Self::Direct8x4 => "direct8x4",
             Self::Direct16x8 => "direct16x8",
             Self::Subgroup16x8 => "subgroup16x8",
+            Self::Subgroup32x4 => "subgroup32x4",
             Self::Shared4x4 => "shared4x4",
             Self::Shared8x8 => "shared8x8",
             Self::Dots8x8 => "dots8x8",
             Self::Split8x4 => "split8x4",
         }
+    }
+
+    /// Whether its threads share what they load through their subgroup.
+    pub fn needs_subgroups(self) -> bool {
+        matches!(self, Self::Subgroup16x8 | Self::Subgroup32x4)
     }
 }
 
@@ -79,14 +95,16 @@ impl Tile {
     /// A pass on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_PASS: Self = Self::new(Form::Direct16x8, 8, 1);
     /// Any product on those lanes, with every number of the rows' operand loaded once a subgroup.
-    pub const SOFTWARE_SUBGROUP: Self = Self::new(Form::Subgroup16x8, 8, 1);
+    pub const SOFTWARE_SUBGROUP: Self = Self::new(Form::Subgroup32x4, 8, 1);
+    /// The same for few rows.
+    pub const SOFTWARE_SUBGROUP_THIN: Self = Self::new(Form::Subgroup16x8, 8, 1);
     /// A weight product on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_WEIGHTS: Self = Self::new(Form::Dots8x8, 8, 1);
     /// The same for few weights.
     pub const SOFTWARE_SPLIT: Self = Self::new(Form::Split8x4, 8, 1);
 
     /// Tiles of the passes, for all devices.
-    pub const PASSES: [Self; 7] = [
+    pub const PASSES: [Self; 8] = [
         Self::SHARED_64X64,
         Self::SHARED_64X64_WIDE,
         Self::SHARED_128X64,
@@ -94,9 +112,10 @@ impl Tile {
         Self::SOFTWARE_THIN,
         Self::SOFTWARE_PASS,
         Self::SOFTWARE_SUBGROUP,
+        Self::SOFTWARE_SUBGROUP_THIN,
     ];
     /// Tiles of the weight products, for all devices.
-    pub const WEIGHTS: [Self; 7] = [
+    pub const WEIGHTS: [Self; 8] = [
         Self::SHARED_64X64,
         Self::SHARED_64X64_WIDE,
         Self::SHARED_128X64,
@@ -104,6 +123,7 @@ impl Tile {
         Self::SOFTWARE_WEIGHTS,
         Self::SOFTWARE_SPLIT,
         Self::SOFTWARE_SUBGROUP,
+        Self::SOFTWARE_SUBGROUP_THIN,
     ];
 
     /// Those that `kernel` can be made of; none where it is no product.
@@ -127,7 +147,7 @@ impl Tile {
 
     /// Whether it needs a device with subgroups.
     pub fn needs_subgroups(self) -> bool {
-        self.form == Form::Subgroup16x8
+        self.form.needs_subgroups()
     }
 
     /// Threads of a workgroup.
@@ -141,6 +161,7 @@ impl Tile {
         match self.form {
             Form::Direct8x4 => [8, 4 * x],
             Form::Direct16x8 | Form::Subgroup16x8 => [16, 8 * x],
+            Form::Subgroup32x4 => [32, 4 * x],
             Form::Shared4x4 => [4 * y, 4 * x],
             Form::Shared8x8 | Form::Dots8x8 => [8 * y, 8 * x],
             Form::Split8x4 => [8, 4],
@@ -157,10 +178,11 @@ impl Tile {
     }
 
     /// Most samples / 4 that a thread of a weight product may add up in one chain: a longer chain rounds more than the products' promise
-    /// allows (measured: 1.9e-6 over 2,048 samples, where half of that is promised). The rest is added to the result of the first.
+    /// allows (measured: 1.9e-6 over 2,048 samples, where half of that is promised). The rest is added to the result of the first, where
+    /// a thread has no registers for two sums of each number.
     pub(super) fn longest_sum4(self) -> u32 {
         match self.form {
-            Form::Shared4x4 | Form::Shared8x8 | Form::Subgroup16x8 => 64,
+            Form::Shared4x4 | Form::Shared8x8 => 64,
             _ => u32::MAX,
         }
     }

@@ -1,6 +1,6 @@
 //! What the tuner found in earlier runs, in a file of the user's cache folder.
 //!
-//! An entry holds for one adapter, driver and version of hesper. A file that cannot be used is left out of account, never an error: the
+//! An entry holds for one adapter, driver and version of hesper and of its shaders. A file that cannot be used is left out of account, never an error: the
 //! tuner only has to measure again.
 
 use std::collections::BTreeMap;
@@ -9,11 +9,21 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+use xxhash_rust::xxh3::Xxh3;
 
+use super::kernel::Variant;
 use super::tile::Tile;
 use super::tiles::ShapeClass;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The crate's version, and a mark of the products that there are to choose from: whoever changes a shader measures anew.
+fn version() -> String {
+    let mut hash = Xxh3::new();
+    for variant in Variant::all().into_iter().filter(|variant| variant.tile.is_some()) {
+        hash.update(format!("{variant}\n").as_bytes());
+        variant.assembly().sources.iter().for_each(|source| hash.update(source.text.as_bytes()));
+    }
+    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hash.digest())
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
@@ -67,7 +77,7 @@ impl Cache {
             let folder = self.path.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder)?;
             let mut file = NamedTempFile::new_in(folder)?;
-            serde_json::to_writer_pretty(&mut file, &File { hesper: VERSION.into(), entries })?;
+            serde_json::to_writer_pretty(&mut file, &File { hesper: version(), entries })?;
             file.flush()?;
             file.persist(&self.path)?;
             Ok(())
@@ -82,7 +92,7 @@ impl Cache {
             Err(error) => return Err(self.ignored(&error.to_string())),
         };
         let file: File = serde_json::from_slice(&text).map_err(|error| self.ignored(&error.to_string()))?;
-        if file.hesper == VERSION { Ok(file.entries) } else { Err(self.ignored(&format!("it is of hesper {}", file.hesper))) }
+        if file.hesper == version() { Ok(file.entries) } else { Err(self.ignored(&format!("it is of hesper {}", file.hesper))) }
     }
 
     fn ignored(&self, why: &str) -> String {
@@ -110,7 +120,7 @@ mod tests {
 
         let text = std::fs::read_to_string(&path).unwrap();
         for (broken, why) in [
-            (text.replace(VERSION, "0.0.0-other"), "it is of hesper 0.0.0-other"),
+            (text.replace(&version(), "0.0.0-other"), "it is of hesper 0.0.0-other"),
             (text.replace(&Tile::THIN.to_string(), "direct9x9@1x1"), "there is no tile 'direct9x9@1x1'"),
             (text[..text.len() / 2].to_owned(), "EOF"),
             ("\u{0}".to_owned(), "expected value"),

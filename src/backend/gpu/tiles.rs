@@ -130,13 +130,20 @@ impl Tiles {
     pub(super) fn candidates(&self, class: ShapeClass) -> Vec<Tile> {
         let all: &[Tile] = if matches!(class, ShapeClass::Weights(..)) { &Tile::WEIGHTS } else { &Tile::PASSES };
         let default = self.default_of(class);
-        let fits = |tile: &Tile| *tile != default && tile.is_for_hardware() != self.software && (self.subgroups || !tile.needs_subgroups());
-        std::iter::once(default).chain(all.iter().copied().filter(fits)).collect()
+        std::iter::once(default).chain(self.suited(all).into_iter().filter(|tile| *tile != default)).collect()
+    }
+
+    /// Those of `all` that the device can run and is meant to.
+    pub(super) fn suited(&self, all: &[Tile]) -> Vec<Tile> {
+        let fits = |tile: &Tile| tile.is_for_hardware() != self.software && (self.subgroups || !tile.needs_subgroups());
+        all.iter().copied().filter(fits).collect()
     }
 
     fn default_of(&self, class: ShapeClass) -> Tile {
         match (class, self.software) {
-            (_, true) if self.subgroups => Tile::SOFTWARE_SUBGROUP,
+            (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _) | ShapeClass::Weights(rows, _), true) if self.subgroups => {
+                if rows <= 4 { Tile::SOFTWARE_SUBGROUP_THIN } else { Tile::SOFTWARE_SUBGROUP }
+            }
             (ShapeClass::Weights(..), true) => Tile::SOFTWARE_WEIGHTS,
             (_, true) => Tile::SOFTWARE_PASS,
             // Where one extent is at most 32 and the other at most 512, tiles of 64 x 64 would leave most of a device idle.

@@ -128,6 +128,8 @@ pub struct Krylov {
     pub row: u32,
     /// 1: take the square root of the sum.
     pub root: u32,
+    /// Row of the coefficients that says which directions take part, or 0: all.
+    pub guard: u32,
     /// Added to the sum.
     pub constant: f32,
 }

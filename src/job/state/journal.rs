@@ -23,7 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::identity::Identity;
 use super::log::{Head, Log, Stored, write_whole};
 use super::{IDENTITY, State};
-use crate::curvature::{BackendInfo, CurvatureOperator, KernelTime, Resumed};
+use crate::curvature::{BackendInfo, CurvatureOperator, KernelTime, Peaks, Resumed};
 use crate::error::{Error, Result};
 use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot, VectorSpace as _};
 use crate::numeric::{Precision, Real as _};
@@ -365,12 +365,8 @@ impl<A: CurvatureOperator> CurvatureOperator for Journal<'_, A> {
         self.operator.max_columns()
     }
 
-    fn peak_gflops(&self) -> Result<Option<f64>> {
-        self.operator.peak_gflops()
-    }
-
-    fn peak_gigabytes(&self) -> Result<Option<f64>> {
-        self.operator.peak_gigabytes()
+    fn peaks(&self) -> Result<Peaks> {
+        self.operator.peaks()
     }
 
     fn device_seconds(&self) -> Option<LanczosSeconds> {

@@ -55,6 +55,12 @@ fn cases(out: &mut dyn Write, results: &[BenchRecord]) -> io::Result<()> {
     writeln!(out)?;
     let last = &results[results.len() - 1];
     kernels(out, last)?;
+    if let Some(plain) = &last.plain_product {
+        let executed = last.executed_gflops;
+        let reached = share(last.share_of_plain_product);
+        let held = format!("{executed:.1} Gflop/s, {reached} of the {:.1} of {} at {}³", plain.gflops, plain.kernel, plain.size);
+        line(out, "best product", &held)?;
+    }
     if let Some(peak) = last.peak_gigabytes {
         let moved =
             format!("{:.1} GB/s of operands, {} of a copy's {peak:.1} GB/s", last.streamed_gigabytes, share(last.share_of_bandwidth));
@@ -103,13 +109,17 @@ fn sweep(out: &mut dyn Write, swept: Swept, results: &[BenchRecord]) -> io::Resu
     };
     line(out, "cost against", &format!("{}: {fixed}", format!("{swept:?}").to_lowercase()))?;
     line(out, "backend", &backend(first))?;
-    writeln!(out, "{name:<24}  {:>10}  {:>10}  {:>8}", "a product", "a sample", "Gflop/s")?;
+    writeln!(out, "{name:<24}  {:>10}  {:>10}  {:>7}  {:>8}", "a product", "a sample", "change", "Gflop/s")?;
     let longest = results.iter().map(|result| result.median_seconds_per_hvp).fold(f64::MIN_POSITIVE, f64::max);
-    for result in results {
+    let of_sample = |result: &BenchRecord| result.median_seconds_per_hvp / as_f64(result.samples);
+    for (at, result) in results.iter().enumerate() {
         let median = result.median_seconds_per_hvp;
         let bar = bar(median / longest);
-        let of_sample = seconds(median / as_f64(result.samples));
-        writeln!(out, "{:<24}  {:>10}  {of_sample:>10}  {:>8.1}  {bar}", value(result), seconds(median), result.executed_gflops)?;
+        // Of a network of another shape a sample costs something else anyway.
+        let before = results[..at].last().filter(|_| matches!(swept, Swept::Samples | Swept::Columns));
+        let change = before.map_or_else(String::new, |before| format!("{:+.0}%", 100.0 * (of_sample(result) / of_sample(before) - 1.0)));
+        let (product, sample) = (seconds(median), seconds(of_sample(result)));
+        writeln!(out, "{:<24}  {product:>10}  {sample:>10}  {change:>7}  {:>8.1}  {bar}", value(result), result.executed_gflops)?;
     }
     Ok(())
 }

@@ -1,0 +1,52 @@
+// The operands of a weight product, four samples at a time, each lane its share of the rows and its own columns. Follows subgroup_16x8.wgsl
+// and positions.wgsl.
+
+fn block(column4: u32, offset4: u32) -> vec4<u32> {
+    return min(4u * column4 + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.columns - 1u)) * p.stride4 + offset4;
+}
+
+// Where the thread's two blocks of four columns begin; past the end the last one repeats.
+struct Blocks {
+    a: vec4<u32>,
+    b: vec4<u32>,
+}
+
+fn blocks(at: Position, offset4: u32) -> Blocks {
+    return Blocks(block(at.column4, offset4), block(at.column4 + LANES, offset4));
+}
+
+// Four samples of four columns each, a column of the matrix for each sample.
+alias Four = array<mat4x4<f32>, 2>;
+
+fn four_of_input(at: Blocks, s: u32) -> Four {
+    return Four(
+        transpose(mat4x4<f32>(input[at.a.x + s], input[at.a.y + s], input[at.a.z + s], input[at.a.w + s])),
+        transpose(mat4x4<f32>(input[at.b.x + s], input[at.b.y + s], input[at.b.z + s], input[at.b.w + s])),
+    );
+}
+
+fn four_of_tangent_input(at: Blocks, s: u32) -> Four {
+    return Four(
+        transpose(mat4x4<f32>(tangent_input[at.a.x + s], tangent_input[at.a.y + s], tangent_input[at.a.z + s], tangent_input[at.a.w + s])),
+        transpose(mat4x4<f32>(tangent_input[at.b.x + s], tangent_input[at.b.y + s], tangent_input[at.b.z + s], tangent_input[at.b.w + s])),
+    );
+}
+
+// Four samples of the lane's rows.
+alias Shares = array<vec4<f32>, 2>;
+
+fn shares_of_tangent_delta(at: Addresses, s: u32) -> Shares {
+    return Shares(tangent_delta[at.x + s], tangent_delta[at.y + s]);
+}
+
+fn shares_of_delta(at: Addresses, s: u32) -> Shares {
+    return Shares(delta[at.x + s], delta[at.y + s]);
+}
+
+// tile += left rightᵀ over four samples.
+fn add_four(tile: ptr<function, Tile>, left: Shares, right: Four) {
+    add(tile, Numbers(left[0].x, left[1].x), Columns(right[0][0], right[1][0]));
+    add(tile, Numbers(left[0].y, left[1].y), Columns(right[0][1], right[1][1]));
+    add(tile, Numbers(left[0].z, left[1].z), Columns(right[0][2], right[1][2]));
+    add(tile, Numbers(left[0].w, left[1].w), Columns(right[0][3], right[1][3]));
+}
