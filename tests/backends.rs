@@ -267,7 +267,7 @@ fn cpu_takes_no_more_than_planned() {
     for (mode, form) in Mode::ALL.into_iter().flat_map(|mode| forms.map(|form| (mode, form))) {
         let case = Case { widths: vec![30, 64, 64, 10], form, activation: Activation::Tanh, samples: 900, seed: 602, ..Case::default() };
         let objective = case.objective();
-        let demand = Demand { workload: Workload { columns: 8, vectors: 3 }, budget: None, mode: Some(mode) };
+        let demand = Demand { workload: Workload { columns: 8, vectors: 3, kept_bytes: 0 }, budget: None, mode: Some(mode) };
         let plan = Cpu::<f32>::plan(&objective, Curvature::Hessian, &demand).unwrap();
         let operator = Cpu::<f32>::with_schedule(&objective, Curvature::Hessian, plan.schedule).unwrap();
         product(&operator, &case.directions(8));
@@ -298,7 +298,7 @@ fn a_choice_becomes_an_operator() {
         type Output = (String, Precision);
 
         fn workload(&self, _dim: usize) -> Workload {
-            Workload { columns: 1, vectors: 2 }
+            Workload { columns: 1, vectors: 2, kept_bytes: 0 }
         }
 
         fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> hesper::Result<Self::Output> {

@@ -2,7 +2,12 @@
 // Without this script the page shows everything; with it charts answer to a pointer, the keyboard and zooming, and text can be copied.
 (() => {
   const report = JSON.parse(document.getElementById("report").textContent);
-  const at = (path) => path.split(".").reduce((value, key) => (value == null ? value : value[key]), report);
+  // A star stands for each element of a list.
+  const pick = (value, [key, ...rest]) => {
+    if (key === undefined || value == null) return value;
+    return key === "*" ? value.map((element) => pick(element, rest)) : pick(value[key], rest);
+  };
+  const at = (path) => pick(report, path.split("."));
   const make = (tag, name, parent) => {
     const element = document.createElement(tag);
     element.className = name;

@@ -153,6 +153,9 @@ pub(super) struct DeviceArgs {
     /// How the linearization is held: cached, recomputed or streamed [default: the fastest that fits]
     #[arg(long, value_name = "MODE")]
     pub(super) linearization: Option<Mode>,
+    /// Prints how the job will fit into memory, and runs nothing
+    #[arg(long)]
+    pub(super) plan: bool,
 }
 
 /// What a command says, and where.

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, Operator, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -72,10 +73,16 @@ pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
         for case in cases(args)? {
             let context = JobContext::new(case.problem.subject(), &bar);
             let job = Timing { context: &context, case: &case, runs: args.runs, memory_budget: device.memory_budget };
+            if plan::instead((&args.device, &args.report), &case.problem, &device, &job)? {
+                continue;
+            }
             let (records, said) = backend::run(&case.problem.objective, case.problem.curvature, &device, job)?;
             results.extend(records);
             warnings.extend(said);
         }
+    }
+    if args.device.plan {
+        return Ok(Outcome::Done);
     }
     let result = BenchReport::new(results, warnings);
     drop(bar);

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, LanczosArgs, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -48,10 +49,13 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = CalibrateJob { context: &context, options: &options };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let named = Named { command: "calibrate", options: &options, vectors: &[], job };
     let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     reporter.finish(&result, |out| table::calibrate(out, &result))?;
-    resume::done(state)?;
+    resume::done(state);
     Ok(Outcome::Done)
 }

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::args::{DensityArgs, DeviceArgs, FolderArgs, LanczosArgs, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -43,14 +44,17 @@ pub(super) fn run(args: &DensityCommandArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = DensityJob { context: &context, options: &options };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let named = Named { command: "density", options: &options, vectors: &[], job };
     let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
+    reporter.finish(&result, |out| table::density(out, &result))?;
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;
     }
-    reporter.finish(&result, |out| table::density(out, &result))?;
-    resume::done(state)?;
+    resume::done(state);
     Ok(Outcome::Done)
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -103,6 +104,9 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = EigsJob { context: &context, options: &options, start: &start };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let (result, state) = match args.per_layer {
         None => {
             let named = Named { command: "eigs", options: &options, vectors: &start, job };
@@ -113,10 +117,10 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
         }
     };
     drop(bar);
+    reporter.finish(&result, |out| table::eigs(out, &result))?;
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
     }
-    reporter.finish(&result, |out| table::eigs(out, &result))?;
-    resume::done(state)?;
+    resume::done(state);
     Ok(Outcome::of(result.accuracy_reached))
 }

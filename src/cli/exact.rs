@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -43,6 +44,9 @@ pub(super) fn run(args: &ExactArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = ExactJob { context: &context, objective: &problem.objective, options: &options };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     reporter.finish(&result, |out| table::exact(out, &result))?;

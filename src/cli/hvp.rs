@@ -8,6 +8,7 @@ use clap::Args;
 use super::args::{DeviceArgs, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
 use super::output::OutputFile;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -46,9 +47,12 @@ pub(super) fn run(args: &HvpArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = HvpJob { context: &context, options: &options, vectors: &vectors };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
-    out.write(|file| write_npy(file, &shape, &result.products, result.header.backend.precision))?;
     reporter.finish(&result, |out| table::hvp(out, &result))?;
+    out.write(|file| write_npy(file, &shape, &result.products, result.header.backend.precision))?;
     Ok(Outcome::Done)
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -80,6 +81,9 @@ pub(super) fn run(args: &LandscapeArgs) -> Result<Outcome> {
     let context = JobContext::new(problem.subject(), &bar);
     let vectors = vectors.map(|(_, vectors)| vectors);
     let job = LandscapeJob { context: &context, options: &options, objective: &problem.objective, vectors };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     reporter.finish(&result, |out| table::landscape(out, &result))?;

@@ -1,4 +1,4 @@
-//! `hesper plan`: what the main job will take, before it runs.
+//! `hesper plan` and `--plan`: what a job will take, before it runs.
 
 use anyhow::Result;
 use clap::Args;
@@ -7,6 +7,8 @@ use super::args::{DeviceArgs, LanczosArgs, ProblemArgs, ReportArgs};
 use super::exit::Outcome;
 use super::problem::Problem;
 use super::reporter::Reporter;
+use crate::backend::{BackendOptions, OperatorJob};
+use crate::curvature::Workload;
 use crate::job;
 use crate::report::table;
 
@@ -24,11 +26,28 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(args: &PlanArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("plan", &args.report, None)?;
     let device = args.device.options()?;
     let problem = Problem::load(&args.problem)?;
     let workload = args.lanczos.options(&args.device).workload(problem.objective.view().dim());
-    let result = job::plan(&problem.objective, problem.subject(), &device, workload)?;
-    reporter.finish(&result, |out| table::plan(out, &result))?;
+    show(&args.report, &problem, &device, workload)?;
     Ok(Outcome::Done)
+}
+
+/// With `--plan` prints what `job` will take, and says that this was all that is wanted.
+pub(super) fn instead<J: OperatorJob>(
+    (args, report): (&DeviceArgs, &ReportArgs),
+    problem: &Problem,
+    device: &BackendOptions,
+    job: &J,
+) -> Result<bool> {
+    if args.plan {
+        show(report, problem, device, job.workload(problem.objective.view().dim()))?;
+    }
+    Ok(args.plan)
+}
+
+fn show(report: &ReportArgs, problem: &Problem, device: &BackendOptions, workload: Workload) -> Result<()> {
+    let reporter = Reporter::new("plan", report, None)?;
+    let result = job::plan(&problem.objective, problem.subject(), device, workload)?;
+    reporter.finish(&result, |out| table::plan(out, &result))
 }

@@ -53,9 +53,16 @@ impl Reporter {
         self.folder.as_ref().map(|folder| folder.file(name)).transpose()
     }
 
-    /// Writes the JSON files.
+    /// Writes all files, the JSON first; one that cannot be written does not keep the others from it.
     pub(super) fn files<T: Serialize>(&self, result: &T) -> Result<()> {
-        self.json_files.iter().try_for_each(|file| file.write(|file| json::write(file, result)))
+        let mut written = Ok(());
+        for file in &self.json_files {
+            written = written.and(file.write(|file| json::write(file, result)));
+        }
+        if self.folder.is_some() {
+            written = written.and(self.draw(&Document::new(result)?));
+        }
+        written
     }
 
     /// Where eigenvectors go: the file that the flag names, or `eigenvectors.npz` of the folder; none without the flag.
@@ -84,16 +91,16 @@ impl Reporter {
         Ok(Self { figure: files.map(|files| (files, figure)), ..self })
     }
 
-    /// Writes page and figures, the JSON files, then what goes to standard output: JSON or the table.
+    /// Writes all files, then what goes to standard output: JSON or the table.
     pub(super) fn finish<T: Serialize>(&self, result: &T, table: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-        if self.folder.is_some() {
-            self.draw(&Document::new(result)?)?;
-        }
-        self.files(result)?;
-        if self.json_to_stdout {
-            return to_stdout(|out| json::write(out, result));
-        }
-        if self.table { to_stdout(table) } else { Ok(()) }
+        let written = self.files(result);
+        // What cannot be written to a file is shown at least.
+        let shown = match (self.json_to_stdout, self.table) {
+            (true, _) => to_stdout(|out| json::write(out, result)),
+            (false, true) => to_stdout(table),
+            (false, false) => Ok(()),
+        };
+        written.and(shown)
     }
 
     fn draw(&self, document: &Document) -> Result<()> {

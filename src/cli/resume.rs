@@ -21,7 +21,7 @@ pub(super) struct ResumeArgs {
     /// Goes on where an interrupted run with the same --out was, to the same bits; starts anew where there was none
     #[arg(long, requires = "out")]
     pub(super) resume: bool,
-    /// How often the state is written to the folder of --out
+    /// How often the state is written to the folder of --out; it takes a vector of the model's size for each product that is still needed
     #[arg(long, value_name = "SECONDS", value_parser = values::positive, default_value_t = 60.0, requires = "out")]
     pub(super) checkpoint_interval: f64,
 }
@@ -58,7 +58,9 @@ pub(super) fn run<O: Serialize, J: OperatorJob>(
     Ok((output, state))
 }
 
-/// Removes the state of a job whose result is written.
-pub(super) fn done(state: Option<State>) -> Result<()> {
-    Ok(state.map_or(Ok(()), State::remove)?)
+/// Removes the state of a job whose result is written; where that fails the result is there all the same.
+pub(super) fn done(state: Option<State>) {
+    if let Some(Err(error)) = state.map(State::remove) {
+        exit::note(&format!("{:#}: the state of the finished job cannot be removed", anyhow::Error::new(error)));
+    }
 }

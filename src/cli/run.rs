@@ -114,26 +114,27 @@ fn execute(program: &Path, arguments: &[String], report: &ReportArgs) -> Result<
     Ok(command.status().with_context(|| program.display().to_string())?.code())
 }
 
-/// Each command line, and what `hesper plan` says of those that it knows.
+/// Each command line, and how those that compute will fit into memory.
 fn dry_run(program: &Path, planned: &[(Job, Vec<String>)]) -> Result<Outcome> {
     let mut all_fit = true;
     for (job, arguments) in planned {
         to_stdout(|out| writeln!(out, "{}: hesper {}", job.name, join(arguments.clone())))?;
-        let known = Cli::command()
-            .find_subcommand("plan")
-            .map(|plan| plan.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect::<Vec<_>>());
-        let shared: Vec<_> = arguments[1..]
-            .iter()
-            .filter(|argument| {
-                flag_of(argument).is_some_and(|flag| known.as_ref().is_some_and(|known| known.iter().any(|long| long == flag)))
-            })
-            .filter(|argument| !["json", "quiet"].contains(&flag_of(argument).unwrap_or_default()))
-            .collect();
-        if ["spectrum", "density"].contains(&job.command.as_str()) {
-            all_fit &= Command::new(program).arg("plan").args(shared).status().with_context(|| program.display().to_string())?.success();
-        }
+        let root = Cli::command();
+        let Some(command) = root.find_subcommand(&job.command).filter(|command| flag(command, "plan").is_some()) else { continue };
+        // A plan has no results that could go anywhere.
+        let is_destination = |argument: &String| {
+            let arg = flag_of(argument).and_then(|name| flag(command, name));
+            arg.is_some_and(|arg| arg.get_help_heading() == Some("Output") && !arg.is_required_set())
+        };
+        let mut planning = Command::new(program);
+        planning.args(arguments.iter().filter(|argument| !is_destination(argument))).arg("--plan");
+        all_fit &= planning.status().with_context(|| program.display().to_string())?.success();
     }
     if all_fit { Ok(Outcome::Done) } else { bail!("a job cannot run as it is: what is wrong is said above") }
+}
+
+fn flag<'a>(command: &'a clap::Command, long: &str) -> Option<&'a clap::Arg> {
+    command.get_arguments().find(|arg| arg.get_long() == Some(long))
 }
 
 fn flag_of(argument: &str) -> Option<&str> {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::args::{DensityArgs, DeviceArgs, FolderArgs, LanczosArgs, ProblemArgs, ReportArgs};
 use super::density::columns;
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -99,6 +100,9 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = SpectrumJob { context: &context, options: &options };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let (mut result, state) = match args.per_layer {
         None => {
             let named = Named { command: "spectrum", options: &options, vectors: &[], job };
@@ -111,13 +115,13 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
         job::add_batches(&mut result, &problem.objective, &Backend::open(&device)?, &context, &options, batches)?;
     }
     drop(bar);
+    reporter.finish(&result, |out| table::spectrum(out, &result))?;
     if let Some(file) = csv_file {
         file.write(|file| csv::write(file, &columns(&result.density)))?;
     }
     if let (Some(file), Some(eigenvectors)) = (vectors_file, &result.vectors) {
         write_eigenvectors(&file, eigenvectors, result.header.backend.precision)?;
     }
-    reporter.finish(&result, |out| table::spectrum(out, &result))?;
-    resume::done(state)?;
+    resume::done(state);
     Ok(Outcome::of(args.tol.is_none() || result.eigenvalues.unconverged() == 0))
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::Outcome;
 use super::output::OutputFile;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -48,7 +49,7 @@ pub(super) struct TraceArgs {
         help_heading = "Method")]
     diagonal_method: DiagonalMethod,
     /// Estimates the diagonal as well, from --probes probes, and writes mean [n] and std_error [n] to a .npz file
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", help_heading = "Method")]
     diagonal: Option<PathBuf>,
     #[command(flatten)]
     seed: SeedArgs,
@@ -84,14 +85,17 @@ pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = TraceJob { context: &context, options: &options };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let named = Named { command: "trace", options: &options, vectors: &[], job };
     let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
+    reporter.finish(&result, |out| table::trace(out, &result))?;
     if let (Some(file), Some(diagonal)) = (diagonal_file, &result.diagonal) {
         write_diagonal(&file, diagonal)?;
     }
-    reporter.finish(&result, |out| table::trace(out, &result))?;
-    resume::done(state)?;
+    resume::done(state);
     Ok(Outcome::of(result.accuracy_reached))
 }
 

@@ -12,10 +12,11 @@ use clap::Args;
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::{self, Outcome};
 use super::output::{OutputFile, to_stdout};
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
-use super::resume::ResumeArgs;
+use super::resume::{self, ResumeArgs};
 use super::track_log::TrackLog;
 use super::values;
 use crate::backend::Backend;
@@ -23,7 +24,7 @@ use crate::data::{self, Checkpoint, checkpoints};
 use crate::job::{
     Identity, JobContext, Resumable, SamplingOptions, State, TrackJob, TrackOptions, TrackPoint, TrackReport, Tracked, data_digest,
 };
-use crate::report::{csv, table};
+use crate::report::{chart, csv, html, table};
 
 /// The spectrum over a training run: one line a checkpoint
 ///
@@ -100,19 +101,32 @@ const LOOK: Duration = Duration::from_millis(500);
 const YOUNG: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &TrackArgs) -> Result<Outcome> {
-    let reporter = Reporter::new("track", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("track", &args.report, args.folder.out.as_deref())?
+        .with_page("track.html", html::track)?
+        .with_figure("track", chart::sharpness)?;
     let csv_file = reporter.file("track.csv")?;
     if let Some(model) = &args.problem.model {
         bail!("{}: track takes its checkpoints without --model", model.display());
     }
+    if args.device.plan {
+        return plan_first(args);
+    }
     let mut tracker = Tracker::new(args)?;
-    let (mut seen, mut last_new) = (HashSet::new(), Instant::now());
+    let (mut seen, mut last_new, mut is_written) = (HashSet::new(), Instant::now(), true);
     loop {
         let found = checkpoints(&args.checkpoints)?;
         let mut came = false;
         for checkpoint in found.into_iter().filter(|checkpoint| !seen.contains(&checkpoint.path)).collect::<Vec<_>>() {
             match tracker.add(&checkpoint) {
-                Ok(()) => came = true,
+                Ok(Added::Known) => (came, is_written) = (true, false),
+                Ok(Added::New) => {
+                    (came, is_written) = (true, true);
+                    // So that the report can be looked at meanwhile, and nothing is lost where the run is ended by Ctrl-C.
+                    // What cannot be written now may be at the end.
+                    if let Err(error) = tracker.write(&reporter, csv_file.as_ref()) {
+                        exit::note(&format!("{error:#}"));
+                    }
+                }
                 Err(error) if args.watch && is_young(&checkpoint.path) => {
                     drop(error);
                     continue;
@@ -124,21 +138,44 @@ pub(super) fn run(args: &TrackArgs) -> Result<Outcome> {
         }
         if came {
             last_new = Instant::now();
-            // So that nothing is lost where the watch is ended by Ctrl-C.
+        }
+        if args.watch && !is_written {
             tracker.write(&reporter, csv_file.as_ref())?;
+            is_written = true;
         }
         if !args.watch || args.idle.is_some_and(|idle| last_new.elapsed().as_secs_f64() > idle) {
             break;
         }
         thread::sleep(LOOK);
     }
-    tracker.finish(&reporter)
+    tracker.finish(&reporter, csv_file.as_ref())
 }
+
+/// What the first checkpoint will take, and so will the others.
+fn plan_first(args: &TrackArgs) -> Result<Outcome> {
+    let Some(first) = checkpoints(&args.checkpoints)?.into_iter().next() else { bail!("{NONE}") };
+    let problem = Problem::with_model(&args.problem, data::load_network(&first.path, &args.problem.network_options())?)?;
+    let (bar, options) = (Bar::new(&args.report), args.method.options(args.seed.seed, &args.device));
+    let context = JobContext::new(problem.subject(), &bar);
+    let job = TrackJob { context: &context, options: &options, start: &[], step: None, checkpoint: None };
+    plan::instead((&args.device, &args.report), &problem, &args.device.options()?, &job)?;
+    Ok(Outcome::Done)
+}
+
+const NONE: &str = "there is no checkpoint: name files, a folder of .safetensors files, or a pattern";
 
 fn is_young(path: &Path) -> bool {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     // A file that is gone, or from the future, is looked for again.
     modified.map_or(true, |modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age < YOUNG))
+}
+
+/// How the numbers of a checkpoint came.
+enum Added {
+    /// From the folder's log.
+    Known,
+    /// By computing them.
+    New,
 }
 
 /// The checkpoints so far.
@@ -170,7 +207,7 @@ impl<'a> Tracker<'a> {
         })
     }
 
-    fn add(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    fn add(&mut self, checkpoint: &Checkpoint) -> Result<Added> {
         let model = data::load_network(&checkpoint.path, &self.args.problem.network_options())?;
         let name = checkpoint.path.display().to_string();
         let problem = match &self.problem {
@@ -182,6 +219,7 @@ impl<'a> Tracker<'a> {
         let identity = Identity::new("track", &self.options, &problem.subject(), (&problem.objective, &digest), &[])?;
         let key = identity.key(&self.device);
         let known = self.log.as_ref().and_then(|log| log.get(&key)).cloned();
+        let added = if known.is_some() { Added::Known } else { Added::New };
         let tracked = match known {
             Some(point) => {
                 let vectors = self.log.as_ref().and_then(|log| log.vectors(&key, dim)).unwrap_or_default();
@@ -190,8 +228,9 @@ impl<'a> Tracker<'a> {
             }
             None => {
                 let tracked = self.compute(&problem, identity, checkpoint.step, name)?;
-                if let Some(log) = &mut self.log {
-                    log.add(&key, &tracked, self.last.as_ref().map(|(key, _)| key.as_str()), dim)?;
+                let before = self.last.as_ref().map(|(key, _)| key.as_str());
+                if let Some(Err(error)) = self.log.as_mut().map(|log| log.add(&key, &tracked, before, dim)) {
+                    exit::note(&format!("{error:#}: what was found is not kept for later runs"));
                 }
                 tracked
             }
@@ -209,7 +248,7 @@ impl<'a> Tracker<'a> {
         self.problem.get_or_insert((problem, digest));
         self.last = Some((key, tracked.vectors));
         self.points.push(tracked.point);
-        Ok(())
+        Ok(added)
     }
 
     fn compute(&self, problem: &Problem, identity: Identity, step: Option<u64>, name: String) -> Result<Tracked> {
@@ -226,7 +265,7 @@ impl<'a> Tracker<'a> {
         let state = state.transpose()?;
         let job = TrackJob { context: &context, options: &self.options, start: start.unwrap_or_default(), step, checkpoint: Some(name) };
         let tracked = self.backend.run(&problem.objective, problem.curvature, Resumable { job, state: state.as_ref() })?;
-        state.map_or(Ok(()), State::remove)?;
+        resume::done(state);
         Ok(tracked)
     }
 
@@ -244,15 +283,13 @@ impl<'a> Tracker<'a> {
     /// Writes the files as they are by now.
     fn write(&self, reporter: &Reporter, csv_file: Option<&OutputFile>) -> Result<()> {
         let Some(report) = self.report() else { return Ok(()) };
-        if let Some(file) = csv_file {
-            write_points(file, &self.points)?;
-        }
-        reporter.files(&report)
+        reporter.files(&report).and(csv_file.map_or(Ok(()), |file| write_points(file, &self.points)))
     }
 
-    fn finish(self, reporter: &Reporter) -> Result<Outcome> {
-        let Some(report) = self.report() else { bail!("there is no checkpoint: name files, a folder of .safetensors files, or a pattern") };
+    fn finish(self, reporter: &Reporter, csv_file: Option<&OutputFile>) -> Result<Outcome> {
+        let Some(report) = self.report() else { bail!("{NONE}") };
         reporter.finish(&report, |out| table::track_trends(out, &report.trends))?;
+        csv_file.map_or(Ok(()), |file| write_points(file, &self.points))?;
         Ok(Outcome::of(report.accuracy_reached))
     }
 }

@@ -9,25 +9,26 @@ use clap::Args;
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::{self, Outcome};
 use super::output::{OutputFolder, to_stdout};
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
-use super::resume::ResumeArgs;
+use super::resume::{self, ResumeArgs};
 use super::track::{TrackMethodArgs, write_points};
 use super::values::{self, Shape};
 use crate::backend::{Backend, BackendOptions};
 use crate::curvature::BackendInfo;
 use crate::data::{self, Model, ModelHints, write_network};
 use crate::job::{
-    Identity, JobContext, Optimizer, Progress as _, Stage, State, TrackJob, Tracked, Train, TrainOptions, TrainReport, data_digest,
-    device_of, init,
+    GradientJob, Identity, JobContext, Optimizer, Progress as _, Stage, State, TrackJob, Tracked, Train, TrainOptions, TrainReport,
+    data_digest, device_of, init,
 };
 use crate::model::Activation;
-use crate::report::{csv, table};
+use crate::report::{csv, html, table};
 
-/// Trains a dense network, with its spectrum along the way
+/// Trains a network, with its spectrum along the way
 ///
-/// Starts from --model, or from --shape with PyTorch's default initialization; without either from --shape 64-64-64-10 --activation
+/// Starts from --model, whatever network that is (normalizations by batches keep their running statistics), or from --shape with PyTorch's default initialization; without either from --shape 64-64-64-10 --activation
 /// tanh on the built-in digits. Writes checkpoints that all commands read, and with --track-every the spectrum as it goes. Exit code 1
 /// where training diverges.
 #[derive(Args, Debug)]
@@ -79,11 +80,7 @@ impl TrainArgs {
     /// The network to start from.
     fn model(&self) -> Result<Model> {
         if let Some(path) = &self.problem.model {
-            let model = data::load_network(path, &self.problem.network_options())?;
-            if !model.network.is_chain() {
-                bail!("{}: {}: only chains of dense layers can be trained", path.display(), model.network.shape());
-            }
-            return Ok(model);
+            return Ok(data::load_network(path, &self.problem.network_options())?);
         }
         if self.problem.has_data() && self.shape.is_none() {
             bail!("data without a network: give --shape WIDTHS for a new one, or --model FILE");
@@ -113,7 +110,7 @@ impl TrainArgs {
 
 pub(super) fn run(args: &TrainArgs) -> Result<Outcome> {
     let begin = Instant::now();
-    let reporter = Reporter::new("train", &args.report, args.folder.out.as_deref())?;
+    let reporter = Reporter::new("train", &args.report, args.folder.out.as_deref())?.with_page("train.html", html::train)?;
     let files = [reporter.file("loss.csv")?, reporter.file("track.csv")?];
     let device = args.device.options()?;
     let mut problem = Problem::with_model(&args.problem, args.model()?)?;
@@ -121,6 +118,9 @@ pub(super) fn run(args: &TrainArgs) -> Result<Outcome> {
         bail!("training changes all parameters in their own units: leave out --params and --second-moments");
     }
     let options = args.options(problem.objective.samples());
+    if args.device.plan {
+        return plan_most(args, &problem, &device, &options);
+    }
     let mut state = match &args.folder.out {
         Some(folder) => {
             let data = data_digest(&problem.objective);
@@ -140,9 +140,11 @@ pub(super) fn run(args: &TrainArgs) -> Result<Outcome> {
     state.as_ref().map_or(Ok(()), |state| state.confirm(&info))?;
     let train = kept.unwrap_or_else(|| Train::new(problem.objective.network(), info.precision));
     let subject = problem.subject();
-    let mut trainer = Trainer { args, options: &options, backend: &backend, info: &info, state: state.as_ref(), train };
+    let mut trainer = Trainer { args, options: &options, backend: &backend, info: &info, state: state.as_ref(), train, unwritten: None };
     trainer.run(&mut problem)?;
-    let report = TrainReport::new(&subject, &options, &trainer.train, begin.elapsed().as_secs_f64());
+    let Trainer { train, unwritten, .. } = trainer;
+    let report = TrainReport::new(&subject, &info, &options, &train, begin.elapsed().as_secs_f64());
+    reporter.finish(&report, |out| table::train(out, &report))?;
     let [loss_file, track_file] = files;
     if let Some(file) = loss_file {
         file.write(|file| csv::write(file, &history(&report).each_ref().map(|(name, values)| (*name, values.as_slice()))))?;
@@ -150,9 +152,24 @@ pub(super) fn run(args: &TrainArgs) -> Result<Outcome> {
     if let Some(file) = track_file.filter(|_| !report.track.is_empty()) {
         write_points(&file, &report.track)?;
     }
-    reporter.finish(&report, |out| table::train(out, &report))?;
-    state.map_or(Ok(()), State::remove)?;
+    unwritten.map_or(Ok(()), Err)?;
+    resume::done(state);
     Ok(Outcome::of(!report.diverged))
+}
+
+/// What the largest part will take: a look at the spectrum where there are any, else a gradient of all samples.
+fn plan_most(args: &TrainArgs, problem: &Problem, device: &BackendOptions, options: &TrainOptions) -> Result<Outcome> {
+    let bar = Bar::new(&args.report);
+    let context = JobContext::new(problem.subject(), &bar);
+    let asked = (&args.device, &args.report);
+    match options.track_every {
+        Some(_) => {
+            let job = TrackJob { context: &context, options: &options.track, start: &[], step: None, checkpoint: None };
+            plan::instead(asked, problem, device, &job)?
+        }
+        None => plan::instead(asked, problem, device, &GradientJob)?,
+    };
+    Ok(Outcome::Done)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵³")]
@@ -172,6 +189,8 @@ struct Trainer<'a> {
     info: &'a BackendInfo,
     state: Option<&'a State>,
     train: Train,
+    /// Why a checkpoint could not be written; training goes on without it.
+    unwritten: Option<anyhow::Error>,
 }
 
 impl Trainer<'_> {
@@ -185,8 +204,10 @@ impl Trainer<'_> {
         }
         loop {
             let (step, last) = (self.train.step, self.train.step == self.options.steps);
-            if step % self.options.save_every == 0 || last {
-                self.save(problem)?;
+            if (step % self.options.save_every == 0 || last)
+                && let Err(error) = self.save(problem)
+            {
+                self.unwritten.get_or_insert(error);
             }
             let due = self.options.track_every.is_some_and(|every| step % every == 0 || last);
             // A state that was kept after its look has it.
@@ -196,7 +217,10 @@ impl Trainer<'_> {
                 point.map_or(Ok(()), |point| to_stdout(|out| table::track_point(out, point, Some(self.options.learning_rate))))?;
             }
             if let Some(state) = self.state.filter(|_| saved.elapsed() >= interval) {
-                state.keep(self.info, &self.train)?;
+                if let Err(error) = state.keep(self.info, &self.train) {
+                    exit::note(&format!("{:#}: the state cannot be written any more, training goes on without", anyhow::Error::new(error)));
+                    self.state = None;
+                }
                 saved = Instant::now();
             }
             if last || !self.train.advance(self.backend, &problem.objective, self.options)? {

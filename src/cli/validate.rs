@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::args::{DeviceArgs, FolderArgs, ProblemArgs, ReportArgs, SeedArgs};
 use super::exit::Outcome;
+use super::plan;
 use super::problem::Problem;
 use super::progress::Bar;
 use super::reporter::Reporter;
@@ -44,6 +45,9 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Outcome> {
     let bar = Bar::new(&args.report);
     let context = JobContext::new(problem.subject(), &bar);
     let job = ValidateJob { context: &context, options: &options, objective: &problem.objective, curvature: problem.curvature };
+    if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
+        return Ok(Outcome::Done);
+    }
     let result = backend::run(&problem.objective, problem.curvature, &device, job)?;
     drop(bar);
     reporter.finish(&result, |out| table::validate(out, &result))?;

@@ -128,6 +128,8 @@ pub struct Workload {
     pub columns: usize,
     /// Vectors that each column keeps: blocks and basis.
     pub vectors: u64,
+    /// Bytes that it keeps on the host whatever the columns: eigenvectors in double precision.
+    pub kept_bytes: u64,
 }
 
 /// What a job will take, exactly, and how.
@@ -191,6 +193,10 @@ impl MemoryPlan {
         let budget = demand.budget.unwrap_or(DEFAULT_BUDGET);
         let wanted = demand.workload.columns.min(capacity.max_columns).max(1);
         let vectors = demand.workload.vectors.saturating_mul(capacity.vector_bytes);
+        let footprint = |schedule| match demand.workload.kept_bytes {
+            0 => footprint(schedule),
+            bytes => footprint(schedule).with("eigenvectors", bytes, 0),
+        };
         let fitting = |footprint: &Footprint| {
             let column = footprint.per_column().saturating_add(vectors).max(1);
             usize::try_from(budget.saturating_sub(footprint.fixed()) / column).unwrap_or(usize::MAX)
@@ -273,7 +279,7 @@ mod tests {
     }
 
     fn plan(budget: u64, columns: usize, mode: Option<Mode>) -> Result<MemoryPlan> {
-        let demand = Demand { workload: Workload { columns, vectors: 4 }, budget: Some(budget * MIB), mode };
+        let demand = Demand { workload: Workload { columns, vectors: 4, kept_bytes: 0 }, budget: Some(budget * MIB), mode };
         let capacity = Capacity { samples: 1000, vector_bytes: MIB, micro_batch: 512, max_columns: 16 };
         MemoryPlan::choose(&demand, &capacity, footprint)
     }
@@ -323,5 +329,15 @@ mod tests {
             assert!(message.contains(part), "{part}: {message}");
         }
         assert!(plan(22, 32, None).is_ok());
+        // What is kept beside takes from the same budget.
+        let demand = |budget: u64| Demand {
+            workload: Workload { columns: 1, vectors: 4, kept_bytes: 3 * MIB },
+            budget: Some(budget * MIB),
+            mode: Some(Mode::Streamed),
+        };
+        let capacity = Capacity { samples: 1000, vector_bytes: MIB, micro_batch: 16, max_columns: 16 };
+        assert!(MemoryPlan::choose(&demand(24), &capacity, footprint).is_err());
+        let kept = MemoryPlan::choose(&demand(25), &capacity, footprint).unwrap();
+        assert!(kept.classes.contains(&PlannedBytes { name: "eigenvectors", bytes: 3 * MIB }) && kept.total <= kept.budget, "{kept:?}");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::chain::natural_order;
+use super::description::{description, statistics};
 use super::file::has_ending;
 use crate::error::{Error, Result};
 use crate::model::{Loss, Network};
@@ -58,8 +59,8 @@ fn step(path: &Path) -> Option<u64> {
     stem[start..end].parse().ok()
 }
 
-/// Writes `network`, a chain, as a safetensors file: each tensor under its name, those of PyTorch's `nn.Sequential` where it has none;
-/// activations and loss go to its metadata, so that every command reads it back without a flag. The same network gives the same bytes,
+/// Writes `network` as a safetensors file: each tensor under its name, those of PyTorch's `nn.Sequential` where it has none; the loss and
+/// the activations, or what else describes a network that is no chain, go to its metadata, so that every command reads it back without a flag. The same network gives the same bytes,
 /// which the crate of that name does not promise: it keeps metadata in an order that changes from run to run.
 ///
 /// # Errors
@@ -76,11 +77,16 @@ pub fn write_network(writer: &mut impl Write, network: &Network, loss: Loss, pre
         }
     };
     let theta = network.parameters();
-    let tensors = network.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape, bytes(&theta[tensor.range])));
-    let tensors: Vec<_> = tensors.collect();
+    let parameters = network.tensors().into_iter().map(|tensor| (tensor.name, tensor.shape, bytes(&theta[tensor.range])));
+    let statistics = statistics(network).into_iter().map(|(name, values)| (name, vec![values.len()], bytes(values)));
+    let tensors: Vec<_> = parameters.chain(statistics).collect();
     let (last, hidden) = network.layers().split_last().ok_or_else(|| io::Error::other("a network without a layer"))?;
     let names: Vec<_> = hidden.iter().map(|layer| layer.activation.name()).collect();
-    let metadata = json!({ "activation": names.join(","), "loss": loss.name(), "output_activation": last.activation.name() });
+    let metadata = if network.is_chain() {
+        json!({ "activation": names.join(","), "loss": loss.name(), "output_activation": last.activation.name() })
+    } else {
+        json!({ "loss": loss.name(), "network": description(network) })
+    };
     let mut header = BTreeMap::from([("__metadata__".to_owned(), metadata)]);
     let mut end = 0;
     for (name, shape, bytes) in &tensors {
@@ -123,5 +129,18 @@ mod tests {
         write_network(&mut file, &model.network, Loss::CrossEntropy, Precision::F64).unwrap();
         let read = load_network(&path, &NetworkOptions::default()).unwrap();
         assert_eq!((read.network, read.hints.loss), (model.network, Some(Loss::CrossEntropy)));
+    }
+
+    #[test]
+    fn so_is_one_that_is_no_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["batch_norm", "layer_norm", "residual", "rms_norm"] {
+            let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/networks/{name}.safetensors"));
+            let network = load_network(&fixture, &NetworkOptions::default()).unwrap().network;
+            let path = folder.path().join(name).with_extension("safetensors");
+            write_network(&mut fs::File::create(&path).unwrap(), &network, Loss::Mse, Precision::F64).unwrap();
+            let read = load_network(&path, &NetworkOptions::default()).unwrap();
+            assert_eq!((read.network, read.hints.loss), (network, Some(Loss::Mse)), "{name}");
+        }
     }
 }

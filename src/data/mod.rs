@@ -14,6 +14,7 @@ mod csv;
 mod dataset;
 mod decode;
 mod described;
+mod description;
 mod digits;
 mod file;
 mod hints;

@@ -324,7 +324,8 @@ impl EigsOptions {
         let Self { top, bottom, largest_magnitude, block, .. } = *self;
         let count = largest_magnitude.unwrap_or(top + bottom).min(2 * dim);
         let least = memory::eigs_vectors((count + 2 * block + 2).min(dim), count, block);
-        memory::lanczos_workload(Some(block), block, least.div_ceil(block.max(1)))
+        let kept_bytes = memory::eigenvector_bytes(dim, count.min(dim), self.vectors);
+        Workload { kept_bytes, ..memory::lanczos_workload(Some(block), block, least.div_ceil(block.max(1))) }
     }
 }
 

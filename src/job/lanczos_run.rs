@@ -127,7 +127,8 @@ impl SamplingOptions {
     /// What the runs keep in memory.
     pub fn workload(&self, dim: usize) -> Workload {
         let kept = kept_steps(self.reorthogonalization, self.steps.min(dim)) + self.deflate.min(dim / 2);
-        memory::lanczos_workload(self.columns, self.probes, kept)
+        let kept_bytes = memory::eigenvector_bytes(dim, self.deflate.min(dim / 2), false);
+        Workload { kept_bytes, ..memory::lanczos_workload(self.columns, self.probes, kept) }
     }
 }
 

@@ -13,12 +13,17 @@ const BLOCKS: u64 = 4;
 
 /// A batch of products.
 pub(super) fn products_workload(columns: Option<usize>, count: usize) -> Workload {
-    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: PRODUCT_VECTORS }
+    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: PRODUCT_VECTORS, kept_bytes: 0 }
 }
 
 /// `count` Lanczos runs that keep `kept` vectors each.
 pub(super) fn lanczos_workload(columns: Option<usize>, count: usize, kept: usize) -> Workload {
-    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: kept as u64 + BLOCKS }
+    Workload { columns: columns.unwrap_or(MAX_COLUMNS).min(count), vectors: kept as u64 + BLOCKS, kept_bytes: 0 }
+}
+
+/// Bytes of `count` eigenvectors of `dim` numbers on the host, in double precision; and as many again where they are `returned`.
+pub(super) fn eigenvector_bytes(dim: usize, count: usize, returned: bool) -> u64 {
+    (dim as u64).saturating_mul(size_of::<f64>() as u64).saturating_mul(count as u64).saturating_mul(1 + u64::from(returned))
 }
 
 /// Vectors of a batch of products: x, y, and one more for what a device needs in between.

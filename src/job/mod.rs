@@ -61,8 +61,8 @@ pub use record::{
 pub use spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport, spectrum};
 pub use state::{Identity, Resumable, State, data_digest, digest_of};
 pub use trace::{TraceAccuracy, TraceJob, TraceOptions, TraceReport, trace};
-pub use track::{Ci, Extreme, Share, TrackJob, TrackOptions, TrackPoint, TrackReport, Tracked, Trends};
-pub use train::{Optimizer, StepRecord, Train, TrainOptions, TrainReport, device_of, init};
+pub use track::{Ci, Edge, Extreme, Share, TrackJob, TrackOptions, TrackPoint, TrackReport, Tracked, Trends};
+pub use train::{GradientJob, Optimizer, StepRecord, Train, TrainOptions, TrainReport, device_of, init};
 pub use validate::{
     Check, Compared, LanczosComparison, ProductComparison, ValidateJob, ValidateOptions, ValidateReport, ValueComparison, validate,
 };

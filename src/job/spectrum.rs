@@ -233,7 +233,8 @@ impl OperatorJob for SpectrumJob<'_> {
     type Output = SpectrumReport;
 
     fn workload(&self, dim: usize) -> Workload {
-        self.options.sampling.workload(dim)
+        let workload = self.options.sampling.workload(dim);
+        Workload { kept_bytes: workload.kept_bytes << u32::from(self.options.vectors), ..workload }
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A, spot_check: &SpotCheck<'_>) -> Result<SpectrumReport> {

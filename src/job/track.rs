@@ -179,6 +179,8 @@ pub struct Trends {
     pub negative_share: Vec<Trend>,
     /// Of the loss.
     pub loss: Vec<Trend>,
+    /// Of the gradient's norm.
+    pub gradient_norm: Vec<Trend>,
 }
 
 impl Trends {
@@ -203,7 +205,31 @@ impl Trends {
                 Some((point.negative_share.mean, 0.25 * (point.negative_share.upper - point.negative_share.lower)))
             }),
             loss: course(&|point| Some((point.loss, 0.0))),
+            gradient_norm: course(&|point| Some((point.gradient_norm, 0.0))),
         }
+    }
+}
+
+/// Where the largest eigenvalue is beside the edge of stability, as shares of it: 1 is at the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Edge {
+    /// At the last checkpoint.
+    pub last: f64,
+    /// The first checkpoint at or above the edge, counted from 0.
+    pub reached: Option<usize>,
+    /// The least from there on.
+    pub lowest: Option<f64>,
+    /// The most from there on.
+    pub highest: Option<f64>,
+}
+
+impl Edge {
+    /// Of `points` in their order; none where no largest eigenvalue is asked for.
+    pub fn of(points: &[TrackPoint], threshold: f64) -> Option<Self> {
+        let shares: Vec<f64> = points.iter().filter_map(|point| Some(point.largest.first()?.value / threshold)).collect();
+        let reached = shares.iter().position(|&share| share >= 1.0);
+        let since = || shares[reached.unwrap_or(shares.len())..].iter().copied();
+        Some(Self { last: *shares.last()?, reached, lowest: since().reduce(f64::min), highest: since().reduce(f64::max) })
     }
 }
 
@@ -218,6 +244,10 @@ pub struct TrackReport {
     pub model: ModelRecord,
     /// The data.
     pub data: DataRecord,
+    /// The loss's name.
+    pub loss: String,
+    /// λ.
+    pub weight_decay: f64,
     /// Which operator.
     pub operator: Curvature,
     /// How.
@@ -226,6 +256,8 @@ pub struct TrackReport {
     pub learning_rate: Option<f64>,
     /// 2/η.
     pub stability_threshold: Option<f64>,
+    /// The largest eigenvalue beside that.
+    pub edge: Option<Edge>,
     /// In their order.
     pub checkpoints: Vec<TrackPoint>,
     /// How the numbers move.
@@ -246,6 +278,7 @@ impl TrackReport {
         mut warnings: Vec<String>,
     ) -> Self {
         let subject = &context.subject;
+        let threshold = learning_rate.map(|rate| 2.0 / rate);
         let inaccurate = points.iter().filter(|point| !point.accuracy_reached).count();
         if inaccurate > 0 {
             warnings.push(format!("the eigenvalues of {inaccurate} of {} checkpoints did not reach --tol", points.len()));
@@ -255,10 +288,13 @@ impl TrackReport {
             version: env!("CARGO_PKG_VERSION"),
             model: subject.model.clone(),
             data: subject.data.clone(),
+            loss: subject.criterion.loss().to_string(),
+            weight_decay: subject.weight_decay.factor,
             operator: subject.curvature,
             options: options.clone(),
             learning_rate,
-            stability_threshold: learning_rate.map(|rate| 2.0 / rate),
+            stability_threshold: threshold,
+            edge: threshold.and_then(|threshold| Edge::of(&points, threshold)),
             trends: Trends::of(&points),
             accuracy_reached: inaccurate == 0,
             checkpoints: points,

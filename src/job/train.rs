@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Subject;
 use super::record::{DataRecord, ModelRecord, loss_and_gradient};
-use super::track::{TrackOptions, TrackPoint, Trends};
+use super::track::{Edge, TrackOptions, TrackPoint, Trends};
 use crate::backend::{Backend, OperatorJob, SpotCheck};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
@@ -234,14 +234,14 @@ pub fn init(widths: &[usize], activations: &[Activation], output: Activation, se
     Network::chain(widths[0], widths.windows(2).enumerate().map(layer))
 }
 
-/// What computes, f and ∇f.
-struct GradientJob;
+/// Finds what computes, f and ∇f.
+pub struct GradientJob;
 
 impl OperatorJob for GradientJob {
     type Output = (BackendInfo, f64, Vec<f64>);
 
     fn workload(&self, _dim: usize) -> Workload {
-        Workload { columns: 1, vectors: 2 }
+        Workload { columns: 1, vectors: 2, kept_bytes: 0 }
     }
 
     fn run<A: CurvatureOperator>(self, operator: &A, _spot_check: &SpotCheck<'_>) -> Result<Self::Output> {
@@ -273,6 +273,10 @@ pub struct TrainReport {
     pub loss: String,
     /// λ.
     pub weight_decay: f64,
+    /// What computed.
+    pub backend: BackendInfo,
+    /// Whose spectrum is looked at.
+    pub operator: Curvature,
     /// How.
     pub options: TrainOptions,
     /// Steps made.
@@ -281,6 +285,8 @@ pub struct TrainReport {
     pub steps_per_epoch: u64,
     /// 2/η where that is the edge of stability: full-batch gradient descent without momentum; with momentum (2+2μ)/η.
     pub stability_threshold: Option<f64>,
+    /// The largest eigenvalue beside that.
+    pub edge: Option<Edge>,
     /// All steps.
     pub history: Vec<StepRecord>,
     /// Looks at the spectrum.
@@ -296,8 +302,8 @@ pub struct TrainReport {
 }
 
 impl TrainReport {
-    /// The report of `train` on the data of `subject`.
-    pub fn new(subject: &Subject, options: &TrainOptions, train: &Train, seconds: f64) -> Self {
+    /// The report of `train` on the data of `subject`, computed by `backend`.
+    pub fn new(subject: &Subject, backend: &BackendInfo, options: &TrainOptions, train: &Train, seconds: f64) -> Self {
         let samples = subject.data.samples;
         let full = options.batch_size.is_none_or(|size| size >= samples);
         let threshold = (full && options.optimizer == Optimizer::Sgd).then(|| (2.0 + 2.0 * options.momentum) / options.learning_rate);
@@ -308,10 +314,13 @@ impl TrainReport {
             data: subject.data.clone(),
             loss: subject.criterion.loss().to_string(),
             weight_decay: subject.weight_decay.factor,
+            backend: backend.clone(),
+            operator: subject.curvature,
             options: options.clone(),
             steps: train.step,
             steps_per_epoch: options.batch_size.filter(|_| !full).map_or(1, |size| (samples / size) as u64),
             stability_threshold: threshold,
+            edge: threshold.and_then(|threshold| Edge::of(&train.points, threshold)),
             history: train.history.clone(),
             track: train.points.clone(),
             trends: Trends::of(&train.points),

@@ -10,12 +10,14 @@
 //! not converged: it then sees the rest of the spectrum from afar, and a few steps suffice. By Haynsworth's inertia formula (1968) that
 //! moves what it can see beyond x by Σ r²/(x − θ) at most, which is taken off.
 
+use serde::{Deserialize, Serialize};
+
 use super::lanczos::LanczosSeconds;
 use super::operator::{Block, LinearOperator};
 use super::projected::RitzPairs;
 use super::ritz::RitzValue;
 use super::space::VectorSpace as _;
-use super::thick_restart::{RandomVectors, ThickRestart};
+use super::thick_restart::{Compressed, RandomVectors, ThickRestart};
 use super::wanted::{Chosen, Wanted};
 use crate::error::Result;
 
@@ -120,6 +122,15 @@ struct Solver<'a, A> {
     tally: Tally,
 }
 
+/// A search at a restart: what it needs of all that it has done.
+#[derive(Serialize, Deserialize)]
+struct Restarted {
+    run: Compressed,
+    /// Products and restarts of all searches up to there.
+    products: usize,
+    restarts: usize,
+}
+
 /// The end of a search: what is known, and the choice among it.
 struct Searched<A: LinearOperator> {
     /// The locked pairs, the wanted ones, then those that only help to confirm.
@@ -180,6 +191,12 @@ impl<A: LinearOperator> Solver<'_, A> {
         let mut run = ThickRestart::new(self.operator, &vectors, starts, (width, capacity), self.random, self.scale)?;
         let mut target = wanted.count() + FIRST_LOOK;
         self.tally.searches += 1;
+        let (since, earlier) = self.operator.begin::<Restarted>("search")?;
+        if let Some(Restarted { run: compressed, products, restarts }) = earlier {
+            run.resume(&compressed)?;
+            (self.tally.search, self.tally.restarts) = (products, restarts);
+            target = further(run.len());
+        }
         loop {
             let before = run.products();
             run.extend(target.min(run.len() + self.products_left()))?;
@@ -210,11 +227,13 @@ impl<A: LinearOperator> Solver<'_, A> {
                 let open = |side: &[usize]| side.iter().filter(|index| !is_converged(index)).count();
                 let (upper, lower) = (own(&chosen.upper).len(), own(&chosen.lower).len());
                 let kept = kept(ritz.len(), capacity - width, (upper, lower), (open(&chosen.upper), open(&chosen.lower)));
-                run.restart(&ritz, &kept)?;
+                let vectors = run.restart(&ritz, &kept)?;
                 self.tally.restarts += 1;
+                let (products, restarts) = (self.tally.search, self.tally.restarts);
+                self.operator.supersede("search", since, || Ok(Restarted { run: run.compressed(&vectors)?, products, restarts }))?;
                 tracing::debug!(restarts = self.tally.restarts, kept = kept.len(), of = ritz.len(), "Krylov space compressed");
             }
-            target = run.len() + (run.len() / 10).max(2);
+            target = further(run.len());
         }
     }
 
@@ -317,6 +336,11 @@ impl<A: LinearOperator> Solver<'_, A> {
             seconds,
         }
     }
+}
+
+/// Vectors at which a search of `len` looks next.
+fn further(len: usize) -> usize {
+    len + (len / 10).max(2)
 }
 
 /// What a pair at `distance` inside with `residual` can add to what lies beyond.

@@ -15,7 +15,7 @@ mod wanted;
 
 pub use eigensolver::{EigenOptions, EigenPair, EigenSolution, MARGIN, Observer, eigenpairs};
 pub use lanczos::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization};
-pub use operator::{Basis, Block, LinearOperator, Scalars, product};
+pub use operator::{Basis, Block, LinearOperator, Mark, Scalars, product};
 pub use power::power_iteration;
 pub use ritz::{Extremes, RitzValue, extremes, merge_ghosts, ritz_values};
 pub use space::{Slot, VectorSpace, put_ranges, take_ranges};

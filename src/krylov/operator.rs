@@ -32,6 +32,41 @@ pub trait LinearOperator {
     {
         make()
     }
+
+    /// This moment, and the state that an earlier run has put in the place of all that followed it, if it has: see
+    /// [`supersede`](Self::supersede).
+    ///
+    /// # Errors
+    /// Where the journal cannot be read.
+    fn begin<T: DeserializeOwned>(&self, _name: &'static str) -> Result<(Mark, Option<T>)>
+    where
+        Self: Sized,
+    {
+        Ok((Mark::default(), None))
+    }
+
+    /// Puts `state` in the place of all products since the moment `since`: whoever goes on from it needs none of them. It is only asked
+    /// for where there is a journal.
+    ///
+    /// # Errors
+    /// Those of `state`; device failure.
+    fn supersede<T: Serialize>(&self, _name: &'static str, _since: Mark, _state: impl FnOnce() -> Result<T>) -> Result<()>
+    where
+        Self: Sized,
+    {
+        Ok(())
+    }
+}
+
+/// A moment in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Number of the journal's next record.
+    pub place: u64,
+    /// Products so far.
+    pub products: u64,
+    /// Readbacks so far.
+    pub readbacks: u64,
 }
 
 /// A block of the space of operator `A`.

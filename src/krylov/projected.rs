@@ -32,6 +32,18 @@ impl Projected {
         Self { t: Mat::zeros(0, 0), g: Mat::zeros(frontier, 0), largest: scale }
     }
 
+    /// T is diagonal, with `values`, and G has the rows `coupling`, as [`restrict`](Self::restrict) leaves them.
+    pub(super) fn diagonal(values: &[f64], coupling: &[Vec<f64>], largest: f64) -> Self {
+        let t = Mat::from_fn(values.len(), values.len(), |i, j| if i == j { values[i] } else { 0.0 });
+        Self { t, g: Mat::from_fn(coupling.len(), values.len(), |i, j| coupling[i][j]), largest }
+    }
+
+    /// T's diagonal and the rows of G.
+    pub(super) fn parts(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let rows = self.g.row_iter().map(|row| row.iter().copied().collect());
+        ((0..self.len()).map(|i| self.t[(i, i)]).collect(), rows.collect())
+    }
+
     /// m.
     pub(super) fn len(&self) -> usize {
         self.t.ncols()

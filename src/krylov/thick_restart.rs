@@ -10,6 +10,7 @@
 use std::time::Instant;
 
 use faer::Mat;
+use serde::{Deserialize, Serialize};
 
 use super::lanczos::{BREAKDOWN, LanczosSeconds};
 use super::operator::{Basis, Block, LinearOperator, Scalars};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::rng::Distribution;
 
 /// Where vectors without a meaning of their own come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RandomVectors {
     pub(super) seed: u64,
     /// The generator's number of the next one.
@@ -53,6 +54,17 @@ pub(super) struct ThickRestart<'a, A: LinearOperator> {
     random: RandomVectors,
     products: usize,
     seconds: LanczosSeconds,
+}
+
+/// All that a run is after a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Compressed {
+    /// Q, then F.
+    vectors: Vec<Vec<f64>>,
+    values: Vec<f64>,
+    coupling: Vec<Vec<f64>>,
+    largest: f64,
+    random: RandomVectors,
 }
 
 /// One product of the frontier, `width` columns, that left `new` vectors.
@@ -295,13 +307,39 @@ impl<'a, A: LinearOperator> ThickRestart<'a, A> {
         Ok(vector)
     }
 
-    /// Q ← the Ritz vectors `kept`; the frontier stays.
-    pub(super) fn restart(&mut self, ritz: &RitzPairs, kept: &[usize]) -> Result<()> {
+    /// Q ← the Ritz vectors `kept`, which are returned; the frontier stays.
+    pub(super) fn restart(&mut self, ritz: &RitzPairs, kept: &[usize]) -> Result<Vec<Block<A>>> {
         let space = self.operator.space();
         let vectors = kept.iter().map(|&index| self.ritz_vector(ritz, index)).collect::<Result<Vec<_>>>()?;
         space.truncate(&mut self.basis, self.locked);
         vectors.iter().chain(&self.frontier).try_for_each(|vector| space.push(&mut self.basis, vector))?;
         self.projected.restrict(ritz, kept);
+        Ok(vectors)
+    }
+
+    /// The run as a restart has left it, with the `vectors` that it returned.
+    pub(super) fn compressed(&self, vectors: &[Block<A>]) -> Result<Compressed> {
+        let space = self.operator.space();
+        let vectors = vectors.iter().chain(&self.frontier).map(|vector| space.download(vector)).collect::<Result<_>>()?;
+        let (values, coupling) = self.projected.parts();
+        Ok(Compressed { vectors, values, coupling, largest: self.projected.largest(), random: self.random })
+    }
+
+    /// Goes on from where another run was, with the same locked vectors.
+    pub(super) fn resume(&mut self, from: &Compressed) -> Result<()> {
+        let space = self.operator.space();
+        space.truncate(&mut self.basis, self.locked);
+        self.frontier.clear();
+        for (index, values) in from.vectors.iter().enumerate() {
+            let mut vector = space.block(1)?;
+            space.upload(values, &mut vector)?;
+            space.push(&mut self.basis, &vector)?;
+            if index >= from.values.len() {
+                self.frontier.push(vector);
+            }
+        }
+        self.projected = Projected::diagonal(&from.values, &from.coupling, from.largest);
+        self.random = from.random;
         Ok(())
     }
 }

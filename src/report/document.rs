@@ -34,12 +34,8 @@ impl Document {
     }
 
     /// What is at `path`; none where there is nothing, or null.
-    pub fn at<'a>(&'a self, path: &str) -> Option<&'a Value> {
-        let step = |value: &'a Value, key: &str| match key.parse::<usize>() {
-            Ok(index) if value.is_array() => value.get(index),
-            _ => value.get(key),
-        };
-        path.split('.').try_fold(&self.json, step).filter(|value| !value.is_null())
+    pub fn at(&self, path: &str) -> Option<&Value> {
+        find(&self.json, path)
     }
 
     /// The number at `path`.
@@ -58,9 +54,15 @@ impl Document {
         self.at(path)?.as_u64().and_then(|count| usize::try_from(count).ok())
     }
 
-    /// The list of numbers at `path`; NaN stands for null.
+    /// The list of numbers at `path`, or of those at the same place in each element of a list: `checkpoints.*.loss`. NaN stands for
+    /// null, and for what an element does not have.
     pub fn values(&self, path: &str) -> Option<Vec<f64>> {
-        Some(self.at(path)?.as_array()?.iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect())
+        let number = |value: Option<&Value>| value.and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let list = |path: &str| self.at(path)?.as_array();
+        Some(match path.split_once(".*.") {
+            Some((path, place)) => list(path)?.iter().map(|element| number(find(element, place))).collect(),
+            None => list(path)?.iter().map(|element| number(Some(element))).collect(),
+        })
     }
 
     /// The text at `path`.
@@ -84,6 +86,14 @@ impl Document {
     }
 }
 
+fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let step = |value: &'a Value, key: &str| match key.parse::<usize>() {
+        Ok(index) if value.is_array() => value.get(index),
+        _ => value.get(key),
+    };
+    path.split('.').try_fold(value, step).filter(|value| !value.is_null())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +104,8 @@ mod tests {
         assert_eq!(document.number("a.0.b").unwrap(), Number { path: "a.0.b".into(), written: "0.1".into(), value: 0.1 });
         assert!(document.at("a.1").is_none() && document.at("a.2").is_none() && document.at("no.thing").is_none());
         assert!(document.values("list").unwrap()[1].is_nan());
+        let each = document.values("a.*.b").unwrap();
+        assert!(each[0] == 0.1 && each[1].is_nan() && document.values("x.*.b").is_none());
         assert_eq!((document.len("a"), document.len("x"), document.count("list.0")), (2, 0, Some(1)));
         assert!(!document.in_script().contains('<'));
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::program::{files, hesper, hesper_ends, json};
+use super::report;
 
 const TRAIN: &[&str] = &["train", "--backend", "cpu", "--samples", "200", "--shape", "64-16-10", "--lr", "0.5", "--steps", "30"];
 
@@ -46,8 +47,18 @@ fn training_learns_and_its_checkpoints_are_tracked_one_by_one() {
     let names = files(&path.join("run"));
     assert_eq!(
         names,
-        ["loss.csv", "step-000000.safetensors", "step-000015.safetensors", "step-000030.safetensors", "track.csv", "train.json"]
+        [
+            "loss.csv",
+            "step-000000.safetensors",
+            "step-000015.safetensors",
+            "step-000030.safetensors",
+            "track.csv",
+            "train.html",
+            "train.json"
+        ]
     );
+    let (page, json_beside) = report::read(&path.join("run"), "train.html");
+    assert!(report::check(&page, &json_beside) > 60 && page.contains("Loss while training"));
     // Whatever the threads.
     let single = json(path, &[TRAIN, &["--track-every", "15", "--threads", "1"]].concat());
     let together = json(path, &[TRAIN, &["--track-every", "15", "--threads", "2"]].concat());
@@ -63,6 +74,10 @@ fn training_learns_and_its_checkpoints_are_tracked_one_by_one() {
     assert!(lines().len() == 3 && lines()[..2] == two[..], "one checkpoint was added, one line");
     let tracked = read(&path.join("tracked/track.json"));
     assert_eq!((&tracked["schema"], &tracked["stability_threshold"]), (&"hesper.track/1".into(), &4.0.into()));
+    assert_eq!(tracked["edge"]["last"].as_f64().unwrap(), tracked["checkpoints"][2]["largest"][0]["value"].as_f64().unwrap() / 4.0);
+    let (page, json_beside) = report::read(&path.join("tracked"), "track.html");
+    assert!(report::check(&page, &json_beside) > 60 && page.contains("edge of stability") && page.contains("--lr 0.5"));
+    assert!(files(&path.join("tracked")).contains(&"track.svg".to_owned()));
     for (point, trained) in tracked["checkpoints"].as_array().unwrap().iter().zip(report["track"].as_array().unwrap()) {
         assert_eq!(point["step"], trained["step"]);
         assert_eq!((&point["loss"], &point["gradient_norm"]), (&trained["loss"], &trained["gradient_norm"]));
@@ -125,6 +140,25 @@ fn killed_training_goes_on_to_the_same_bits() {
     assert!(!state.exists());
 }
 
+/// Whatever a model file describes can be trained, and its checkpoints describe themselves.
+#[test]
+fn a_residual_network_is_trained_and_tracked() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = |kind: &str| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/networks/residual.").to_owned() + kind;
+    let (model, data) = (fixture("safetensors"), fixture("npz"));
+    let problem = ["--data", &data, "--backend", "cpu", "--quiet"];
+    let args = ["train", "--model", &model, "--lr", "0.01", "--steps", "20", "--track-every", "20", "--out", "run"];
+    hesper_ends(folder.path(), &[&args[..], &problem].concat(), 0);
+    let trained = read(&folder.path().join("run/train.json"));
+    let loss = |at: usize| trained["track"][at]["loss"].as_f64().unwrap();
+    assert!(loss(1) < loss(0), "{} {}", loss(0), loss(1));
+    hesper_ends(folder.path(), &[&["track", "run", "--out", "tracked"], &problem[..]].concat(), 0);
+    let tracked = read(&folder.path().join("tracked/track.json"));
+    for at in [0, 1] {
+        assert_eq!(tracked["checkpoints"][at]["loss"], trained["track"][at]["loss"]);
+    }
+}
+
 #[test]
 fn diverging_training_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -143,8 +177,8 @@ fn a_folder_is_watched() {
     let path = folder.path();
     hesper_ends(path, &[TRAIN, &["--save-every", "15", "--out", "run", "--quiet"]].concat(), 0);
     fs::create_dir(path.join("live")).unwrap();
-    let child = Command::new(assert_cmd::cargo::cargo_bin!("hesper"))
-        .args(["track", "live", "--watch", "--idle", "4", "--backend", "cpu", "--samples", "200", "--json", "-"])
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("hesper"))
+        .args(["track", "live", "--watch", "--idle", "4", "--backend", "cpu", "--samples", "200", "--json", "-", "--out", "tracked"])
         .current_dir(path)
         .stdout(Stdio::piped())
         .spawn()
@@ -156,11 +190,49 @@ fn a_folder_is_watched() {
         thread::sleep(Duration::from_millis(700));
         fs::write(path.join("live").join(&name), whole).unwrap();
     }
+    let has_all = || fs::read_to_string(path.join("tracked/track.html")).is_ok_and(|page| page.contains("3 checkpoints"));
+    while !has_all() && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(has_all() && child.try_wait().unwrap().is_none(), "the report is there while the watch goes on");
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps: Vec<_> = report["checkpoints"].as_array().unwrap().iter().map(|point| point["step"].as_u64().unwrap()).collect();
     assert_eq!(steps, [0, 15, 30]);
+}
+
+/// Every command that computes says beforehand what it will take.
+#[test]
+fn every_job_can_be_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("v.npy"), super::program::npy(&[8970], &[1.0_f32; 8970])).unwrap();
+    hesper_ends(path, &["train", "--lr", "0.1", "--steps", "1", "--backend", "cpu", "--samples", "50", "--out", "run", "--quiet"], 0);
+    let before = files(path);
+    let shape = ["--shape", "64-8-10", "--activation", "tanh", "--lr", "0.1", "--steps", "5"];
+    for args in [
+        &["spectrum", "--per-layer", "--batch-size", "20"][..],
+        &["eigs", "--vectors", "x.npz"],
+        &["trace", "--diagonal", "d.npz"],
+        &["density"],
+        &["exact"],
+        &["hierarchy"],
+        &["landscape"],
+        &["hvp", "--vector", "v.npy", "--out", "hv.npy"],
+        &["validate"],
+        &["calibrate"],
+        &["track", "run"],
+        &[&["train", "--track-every", "2"], &shape[..]].concat(),
+        &[&["train"], &shape[..]].concat(),
+    ] {
+        let told = hesper_ends(path, &[args, &["--backend", "cpu", "--samples", "50", "--plan"]].concat(), 0);
+        assert!(told.contains("linearization") && told.contains("total bytes") && !told.contains("took"), "{args:?}: {told}");
+    }
+    assert!(hesper_ends(path, &["bench", "--backend", "cpu", "--plan"], 0).contains("total bytes"));
+    let small = hesper(path, &["eigs", "--plan", "--memory-budget", "1MiB", "--backend", "cpu"]);
+    assert!(small.status.code() == Some(2) && String::from_utf8_lossy(&small.stderr).contains("memory-budget"));
+    assert_eq!(files(path), before, "nothing was written");
 }
 
 #[test]
@@ -173,12 +245,11 @@ fn a_job_file_runs_every_combination() {
                 [[job]]\ncommand = 'trace'\nname = 'bad'\nmodel = 'missing.safetensors'\nout = 'bad'\n\
                 [[job]]\ncommand = 'eigs'\nname = 'last'\ntop = 1\nbottom = 0\nout = 'last'\n";
     fs::write(path.join("jobs/all.toml"), text).unwrap();
-    let dry = hesper_ends(path, &["run", "jobs/all.toml", "--dry-run"], 0);
-    assert!(
-        dry.contains("hesper spectrum '--backend=cpu' '--out=jobs/results/small-seed-1' '--samples=100'") && dry.contains("linearization"),
-        "{dry}"
-    );
-    assert!(!path.join("jobs/results").exists());
+    // What would fail is found, and what comes after it is planned all the same.
+    let dry = hesper_ends(path, &["run", "jobs/all.toml", "--dry-run"], 2);
+    assert!(dry.contains("hesper spectrum '--backend=cpu' '--out=jobs/results/small-seed-1' '--samples=100'"), "{dry}");
+    assert_eq!(dry.matches("total bytes").count(), 3, "{dry}");
+    assert!(!path.join("jobs/results").exists() && !path.join("jobs/last").exists());
     let output = hesper(path, &["run", "jobs/all.toml", "--json", "summary.json"]);
     assert_eq!(output.status.code(), Some(2));
     let summary = read(&path.join("summary.json"));

@@ -60,32 +60,42 @@ async function look(browser, file, width, scheme, shots) {
   check(wide.length === 0, `${name}: runs out of the page: ${wide.slice(0, 5)}`);
   const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   check((scheme === "dark") === (Number(ground.match(/\d+/)[0]) < 128), `${name}: background is ${ground}`);
-  if ((await page.$$("#density .plot, #curves .plot")).length > 0) await point(page, name);
+  await point(page, name);
   check(said.length === 0, `${name}: console: ${said}`);
   await page.close();
 }
 
-// Points at the first chart and zooms into it.
+// Points at the first chart that has a line and zooms into it.
 async function point(page, name) {
-  const plot = await page.$("figure.chart .plot");
+  const chosen = await page.evaluate(() => {
+    const hasLine = (figure) => JSON.parse(figure.dataset.layers).some((layer) => layer.kind === "line" && layer.x !== "");
+    return [...document.querySelectorAll("figure.chart")].find(hasLine)?.id;
+  });
+  if (!chosen) return;
+  const selector = `#${chosen}`;
+  const plot = await page.$(`${selector} .plot`);
   await plot.scrollIntoView();
   const box = await plot.boundingBox();
   const middle = [box.x + box.width / 2, box.y + box.height / 2];
   await page.mouse.move(...middle);
-  const tip = await page.evaluate(() => {
-    const figure = document.querySelector("figure.chart");
+  const tip = await page.evaluate((selector) => {
+    const figure = document.querySelector(selector);
     const tip = figure.querySelector(".tip");
     if (!tip) return null;
     const report = JSON.parse(document.getElementById("report").textContent);
-    const at = (path) => path.split(".").reduce((value, key) => value?.[key], report);
+    const pick = (value, [key, ...rest]) => {
+      if (key === undefined || value == null) return value;
+      return key === "*" ? value.map((element) => pick(element, rest)) : pick(value[key], rest);
+    };
+    const at = (path) => pick(report, path.split("."));
     const layers = JSON.parse(figure.dataset.layers).filter((layer) => layer.kind === "line");
     const shown = [...tip.querySelectorAll("td")].map((cell) => Number(cell.textContent.replaceAll("\u2212", "-")));
     const index = at(layers[0].x).findIndex((x) => Number(x.toPrecision(7)) === shown[0]);
     return { index, wanted: Number((at(layers[0].y[0])[index] ?? NaN).toPrecision(7)), shown };
-  });
+  }, selector);
   check(tip !== null && tip.index >= 0 && tip.shown.slice(1).includes(tip.wanted), `${name}: pointing shows ${JSON.stringify(tip)}`);
 
-  const state = () => page.$eval("figure.chart", (figure) => [figure.querySelector("svg").getAttribute("viewBox"), figure.querySelector(".x-ticks").textContent]);
+  const state = () => page.$eval(selector, (figure) => [figure.querySelector("svg").getAttribute("viewBox"), figure.querySelector(".x-ticks").textContent]);
   const before = await state();
   await page.mouse.move(box.x + 0.25 * box.width, middle[1]);
   await page.mouse.down();
@@ -95,7 +105,7 @@ async function point(page, name) {
   const [left, , width] = view.split(" ").map(Number);
   check(Math.abs(left - 250) < 10 && Math.abs(width - 250) < 10, `${name}: dragging shows ${view}`);
   check(ticks !== before[1] && ticks.length > 0, `${name}: ticks stay ${ticks}`);
-  await page.$eval("figure.chart .tools button:last-child", (button) => button.click());
+  await page.$eval(`${selector} .tools button:last-child`, (button) => button.click());
   const after = await state();
   check(String(after) === String(before), `${name}: after a reset ${after}, before ${before}`);
   await plot.focus();

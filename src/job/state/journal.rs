@@ -3,7 +3,8 @@
 //! A key design decision: a job is resumed by running it again from its start, with the products that were already made taken from the
 //! journal. All else that a job does is cheap and follows from them, so that the bits are the same by construction, whatever the job,
 //! and no solver knows of it. Where a job has a result for which it needs the products no more, it says so
-//! ([`LinearOperator::milestone`]), and the result takes their place.
+//! ([`LinearOperator::milestone`]), and the result takes their place; so does the state of a search at each of its restarts
+//! ([`LinearOperator::supersede`]).
 //!
 //! Outputs stay where they are made until [`ROOM`] of them are fetched at once, or the interval is over: a device runs ahead of the host
 //! as it does without a journal. Beside each output the journal keeps a digest of the input's scalar product with a random vector, made
@@ -25,7 +26,7 @@ use super::log::{Head, Log, Stored, write_whole};
 use super::{IDENTITY, State};
 use crate::curvature::{BackendInfo, CurvatureOperator, KernelTime, Peaks, Resumed};
 use crate::error::{Error, Result};
-use crate::krylov::{Block, LanczosSeconds, LinearOperator, Scalars, Slot, VectorSpace as _};
+use crate::krylov::{Block, LanczosSeconds, LinearOperator, Mark, Scalars, Slot, VectorSpace as _};
 use crate::numeric::{Precision, Real as _};
 use crate::rng::Distribution;
 
@@ -107,6 +108,22 @@ impl<'a, A: CurvatureOperator> Journal<'a, A> {
         let mut book = book.borrow_mut();
         book.settle(self.operator, 0)?;
         if book.replay.is_empty() { Ok(()) } else { Err(book.diverged(book.place)) }
+    }
+
+    fn now(&self, book: &RefCell<Book<A>>) -> Mark {
+        Mark { place: book.borrow().place, products: self.products(), readbacks: self.readbacks() }
+    }
+
+    /// Puts `value` in the place of all that was done from `since` to `now`.
+    fn replace<T: Serialize>(&self, book: &RefCell<Book<A>>, name: &str, since: Mark, now: Mark, value: &T) -> Result<()> {
+        let mut content = Vec::new();
+        ciborium::into_writer(value, &mut content).map_err(|error| Error::Input(format!("{name}: {error}")))?;
+        let counts = (now.products - since.products, now.readbacks - since.readbacks);
+        let mut book = book.borrow_mut();
+        book.settle(self.operator, since.place)?;
+        book.append(RESULT, since.place, xxh3_64(name.as_bytes()), counts, &content);
+        book.place = since.place + 1;
+        book.save(self.operator)
     }
 
     fn vector_bytes(&self) -> usize {
@@ -256,10 +273,13 @@ impl<A: CurvatureOperator> Book<A> {
         self.attempt(|log| log.append(head, content));
     }
 
-    /// Writing the state must not end the job that it is for: a log that fails is given up.
+    /// Writing the state must not end the job that it is for: a log that fails is told and given up; what it has saved stays.
     fn attempt(&mut self, write: impl FnOnce(&mut Log) -> io::Result<()>) {
-        if self.log.as_mut().is_some_and(|log| write(log).is_err()) {
-            self.log = None;
+        if let Some(Err(error)) = self.log.as_mut().map(write) {
+            tracing::warn!("{}: {error}: the state cannot be written any more, the job goes on without", self.folder.display());
+            if let Some(log) = self.log.take() {
+                log.abandon();
+            }
         }
     }
 
@@ -318,18 +338,25 @@ impl<A: CurvatureOperator> LinearOperator for Journal<'_, A> {
         if let Some(value) = book.borrow_mut().recall(name)? {
             return Ok(value);
         }
-        let place = book.borrow().place;
-        let (products, readbacks) = (self.products(), self.readbacks());
+        let since = self.now(book);
         let value = make()?;
-        let counts = (self.products() - products, self.readbacks() - readbacks);
-        let mut content = Vec::new();
-        ciborium::into_writer(&value, &mut content).map_err(|error| Error::Input(format!("{name}: {error}")))?;
-        let mut book = book.borrow_mut();
-        book.settle(self.operator, place)?;
-        book.append(RESULT, place, xxh3_64(name.as_bytes()), counts, &content);
-        book.place = place + 1;
-        book.save(self.operator)?;
+        self.replace(book, name, since, self.now(book), &value)?;
         Ok(value)
+    }
+
+    fn begin<T: DeserializeOwned>(&self, name: &'static str) -> Result<(Mark, Option<T>)> {
+        let Some(book) = &self.book else { return Ok((Mark::default(), None)) };
+        let now = self.now(book);
+        let state = book.borrow_mut().recall(name)?;
+        Ok((now, state))
+    }
+
+    fn supersede<T: Serialize>(&self, name: &'static str, since: Mark, state: impl FnOnce() -> Result<T>) -> Result<()> {
+        let Some(book) = &self.book else { return Ok(()) };
+        let (now, before) = (self.now(book), self.operator.space().readbacks());
+        let state = state()?;
+        book.borrow_mut().own_readbacks += self.operator.space().readbacks() - before;
+        self.replace(book, name, since, now, &state)
     }
 }
 

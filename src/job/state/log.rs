@@ -125,6 +125,13 @@ impl Log {
         Ok(())
     }
 
+    /// Leaves alone what is saved, and gives back the room of what is not.
+    pub(super) fn abandon(self) {
+        drop(self.growing);
+        // What cannot be removed either is left out of account by whoever opens the log.
+        let _ = fs::remove_file(self.folder.join(GROWING));
+    }
+
     /// Makes all that was appended safe.
     pub(super) fn save(&mut self) -> io::Result<()> {
         let Some(growing) = self.growing.take() else { return Ok(()) };

@@ -175,7 +175,8 @@ impl State {
 
 /// What is not there is gone.
 fn gone(removed: io::Result<()>) -> io::Result<()> {
-    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    let is_gone = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    removed.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
 }
 
 /// `job`, resumed from and kept in `state` where there is one.

@@ -120,12 +120,45 @@ fn a_killed_search_ends_the_same() {
     killed_everywhere(|operator| eigs(operator, &context(), &options, &[], None));
 }
 
+/// The state of a search is cut at each restart: it holds what a restart leaves and the products since.
+#[test]
+fn a_search_keeps_what_it_needs() {
+    let options = EigsOptions { top: 2, bottom: 1, basis: Some(12), ..EigsOptions::default() };
+    let search = |operator: &Journal<'_, Mortal>| eigs(operator, &context(), &options, &[], None);
+    let report = on(&mortal(0, u64::MAX), None, search).unwrap();
+    let count = report.products.search as u64;
+    assert!(report.restarts > 2 && count > 24, "{} restarts, {count} products", report.restarts);
+    for left in [count - 1, count / 2] {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(on(&mortal(0, left), Some(&state(folder.path(), false)), search).is_err());
+        let records = Log::open(&folder.path().join("state")).unwrap().1.len();
+        assert!((2..=13).contains(&records), "{records} records of {left} products");
+        let (found, resumed) = plain(&on(&mortal(0, u64::MAX), Some(&state(folder.path(), true)), search).unwrap());
+        assert_eq!((found, resumed), (plain(&report).0, left));
+    }
+}
+
 #[test]
 fn a_killed_trace_ends_the_same() {
     for method in [crate::estimate::TraceMethod::Hutchinson, crate::estimate::TraceMethod::XTrace] {
         let options = TraceOptions { method, probes: 9, columns: Some(2), ..TraceOptions::default() };
         killed_everywhere(|operator| trace(operator, &context(), &options, None));
     }
+}
+
+/// A disc that is full, a folder that is taken away: the result is that of a run without a state.
+#[test]
+fn a_state_that_cannot_be_written_does_not_end_the_job() {
+    let whole = plain(&on(&mortal(0, u64::MAX), None, search).unwrap()).0;
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), false);
+    let found = on(&mortal(0, u64::MAX), Some(&state), |operator| {
+        fs::remove_dir_all(folder.path().join("state")).unwrap();
+        fs::write(folder.path().join("state"), b"").unwrap();
+        search(operator)
+    });
+    assert_eq!(plain(&found.unwrap()).0, whole);
+    state.remove().unwrap();
 }
 
 fn search(operator: &Journal<'_, Mortal>) -> Result<crate::job::EigsReport> {

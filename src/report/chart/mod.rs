@@ -4,12 +4,14 @@
 //! where the plot is stretched to whatever room there is and the text around it is the page's own. So text has the same size on a
 //! telephone and on paper, and no script is needed to see a figure.
 
+mod course;
 mod image;
 mod landscape;
 mod scale;
 mod shape;
 mod spectral;
 
+pub use course::{course, history, sharpness};
 pub use image::svg;
 pub use landscape::{plane, slice, slice_of_largest};
 pub use scale::{Axis, Scale, Tick};

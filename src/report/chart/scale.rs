@@ -59,6 +59,12 @@ impl Axis {
         Self { label: label.into(), scale: Scale::Log, low: 10.0_f64.powf(low), high: 10.0_f64.powf(high) }
     }
 
+    /// An axis of decades where `values` are positive and spread over one at least, else one of equal steps.
+    pub fn fitting(label: impl Into<String>, values: &[f64]) -> Self {
+        let (low, high) = range(values.iter().copied()).unwrap_or((0.0, 1.0));
+        if low > 0.0 && high >= 10.0 * low { Self::log(label, values.iter().copied()) } else { Self::linear(label, values.iter().copied()) }
+    }
+
     /// From 0 at the start to 1 at the end; numbers that a logarithm does not take are far below.
     pub fn share(&self, value: f64) -> f64 {
         match self.scale {
@@ -170,5 +176,7 @@ mod tests {
         let linear = Axis::linear("", [2.0, 2.0]);
         assert!(linear.low < 2.0 && linear.high > 2.0);
         assert!(Axis::linear("", []).ticks().len() > 1);
+        let scale = |values: &[f64]| Axis::fitting("", values).scale;
+        assert_eq!([scale(&[1.0, 10.0]), scale(&[1.0, 9.0]), scale(&[0.0, 9.0])], [Scale::Log, Scale::Linear, Scale::Linear]);
     }
 }

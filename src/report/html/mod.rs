@@ -16,6 +16,8 @@ mod quantity;
 mod run;
 mod spectrum;
 mod trace;
+mod track;
+mod train;
 
 pub use bench::bench;
 pub use eigs::eigs;
@@ -23,6 +25,8 @@ pub use landscape::landscape;
 pub use run::summary;
 pub use spectrum::{density, spectrum};
 pub use trace::trace;
+pub use track::track;
+pub use train::train;
 
 /// What a page says of how it came about.
 #[derive(Clone, Debug)]

@@ -36,7 +36,7 @@ pub(super) fn operator(document: &Document) -> &str {
 }
 
 /// `64-64-10 tanh`.
-fn network(document: &Document) -> String {
+pub(super) fn network(document: &Document) -> String {
     let layers = document.len("model.layers");
     let width =
         |at: usize, end: &str| document.count(&format!("model.layers.{at}.{end}")).map_or_else(String::new, |width| width.to_string());
@@ -75,15 +75,8 @@ pub(super) fn run_facts(document: &Document, more: impl IntoIterator<Item = Fact
                 ", weight decay " (plain(document, "loss.weight_decay"))
             },
         ),
-        fact(
-            "backend",
-            html! { (text("backend.kind")) " " (text("backend.precision")) ", " (count(document, "backend.threads")) " threads" },
-        ),
     ];
-    for (name, path) in [("device", "backend.adapter"), ("driver", "backend.driver"), ("kernels", "backend.variants")] {
-        list.extend(document.text(path).map(|value| fact(name, html! { (value) })));
-    }
-    list.push(fact("version", html! { "hesper " (text("version")) ", " code { (text("schema")) } }));
+    list.extend(machine_facts(document, "backend"));
     if document.at("options.seed").is_some() {
         list.push(fact("seed", count(document, "options.seed")));
     }
@@ -111,6 +104,19 @@ pub(super) fn run_facts(document: &Document, more: impl IntoIterator<Item = Fact
         ));
     }
     facts(list)
+}
+
+/// What computed, from its record at `backend`, and by which program.
+pub(super) fn machine_facts(document: &Document, backend: &str) -> Vec<Fact> {
+    let part = |name: &str| format!("{backend}.{name}");
+    let text = |path: &str| html! { (document.text(path).unwrap_or("—")) };
+    let threads = count(document, &part("threads"));
+    let mut list = vec![fact("backend", html! { (text(&part("kind"))) " " (text(&part("precision"))) ", " (threads) " threads" })];
+    for (name, path) in [("device", "adapter"), ("driver", "driver"), ("kernels", "variants")] {
+        list.extend(document.text(&part(path)).map(|value| fact(name, html! { (value) })));
+    }
+    list.push(fact("version", html! { "hesper " (text("version")) ", " code { (text("schema")) } }));
+    list
 }
 
 /// The command line, and what a script adds to it.

@@ -55,6 +55,7 @@ pub fn track_trends(out: &mut dyn Write, trends: &Trends) -> io::Result<()> {
         ("trace", &trends.trace),
         ("negative share", &trends.negative_share),
         ("loss", &trends.loss),
+        ("gradient norm", &trends.gradient_norm),
     ];
     for (name, parts) in courses {
         if parts.iter().all(|part| !part.significant) {
