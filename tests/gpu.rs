@@ -233,7 +233,7 @@ fn a_hundred_million_parameters_take_what_is_planned() {
     let objective = case.objective();
     let steps = 5;
     // The basis; q, the one before it, and the product.
-    let demand = Demand { workload: Workload { columns: 1, vectors: steps as u64 + 3 }, budget: Some(20 << 30), mode: None };
+    let demand = Demand { workload: Workload { columns: 1, vectors: steps as u64 + 3, kept_bytes: 0 }, budget: Some(20 << 30), mode: None };
     let plan = Gpu::plan(&objective, Curvature::Hessian, &device, &demand).unwrap();
     let operator = Gpu::with_schedule(&objective, Curvature::Hessian, &device, plan.schedule).unwrap();
     let mut start = operator.space().block(1).unwrap();

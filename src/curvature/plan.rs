@@ -309,7 +309,7 @@ mod tests {
     fn data_are_streamed_before_micro_batches_become_small() {
         let capacity = Capacity { samples: 1000, vector_bytes: MIB, micro_batch: 512, max_columns: 1 };
         let of = |budget: u64| {
-            let demand = Demand { workload: Workload { columns: 1, vectors: 4 }, budget: Some(budget * MIB), mode: None };
+            let demand = Demand { workload: Workload { columns: 1, vectors: 4, kept_bytes: 0 }, budget: Some(budget * MIB), mode: None };
             let heavy = |schedule: Schedule| {
                 let samples = if schedule.mode == Mode::Streamed { schedule.micro_batch } else { 1000 } as u64;
                 Footprint::default().with("data", samples * MIB, 0).with("linearization", schedule.micro_batch as u64 * MIB, 0)
