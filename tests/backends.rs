@@ -287,7 +287,7 @@ fn cpu_takes_no_more_than_planned() {
 #[test]
 fn plans_do_not_depend_on_the_number_of_threads() {
     let objective = Case { widths: vec![30, 64, 64, 10], samples: 900, ..Case::default() }.objective();
-    let demand = Demand { workload: Workload { columns: 8, vectors: 3 }, budget: None, mode: None };
+    let demand = Demand { workload: Workload { columns: 8, vectors: 3, kept_bytes: 0 }, budget: None, mode: None };
     let plan = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         format!("{:?}", pool.install(|| Cpu::<f32>::plan(&objective, Curvature::Hessian, &demand).unwrap()))
