@@ -190,7 +190,10 @@ fn parameters_have_the_shaders_layout() {
         Norm { width, samples4, gain_offset, shift_offset, vector_stride, eps, tangent, mixed, accumulate, groups }
     );
     assert_mirrors!(&of(Kernel::Accumulate), Elementwise { count4, groups, accumulate, kept });
-    assert_mirrors!(&of(Kernel::Divide), Krylov { stride4, columns, slot, groups, first_group, all_groups, blocks, row, root, constant });
+    assert_mirrors!(
+        &of(Kernel::Divide),
+        Krylov { stride4, columns, slot, groups, first_group, all_groups, blocks, row, root, guard, constant }
+    );
     assert_mirrors!(&of(Kernel::Rademacher), Probe { key, first_probe, source, target_first, length, stride4, groups });
     assert_mirrors!(&of(Kernel::Peak), Peak { factor, term, rounds });
 }
