@@ -382,11 +382,6 @@ impl<A: LinearOperator> Solver<'_, A> {
     }
 }
 
-/// Vectors at which a search of `len` looks next.
-fn further(len: usize) -> usize {
-    len + (len / 10).max(1)
-}
-
 /// What value `index` can be off by: its residual r, or r²/gap where the others leave a gap. With the values' own residuals taken off it is
 /// never wider than what is known of it, but for eigenvalues that the space has not seen.
 fn value_error(values: &[f64], residual: impl Fn(usize) -> f64, index: usize) -> f64 {
@@ -394,6 +389,11 @@ fn value_error(values: &[f64], residual: impl Fn(usize) -> f64, index: usize) ->
     let gap = others.map(|other| (values[other] - values[index]).abs() - residual(other)).fold(f64::INFINITY, f64::min);
     let r = residual(index);
     if gap > r { r * r / gap } else { r }
+}
+
+/// Vectors at which a search of `len` looks next.
+fn further(len: usize) -> usize {
+    len + (len / 10).max(2)
 }
 
 /// What a pair at `distance` inside with `residual` can add to what lies beyond.

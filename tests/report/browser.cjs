@@ -134,7 +134,7 @@ async function point(page, name) {
     if (shots) {
       const page = await browser.newPage();
       await page.goto(pathToFileURL(path.resolve(file)).href);
-      await page.pdf({ path: path.join(shots, `${path.basename(file, ".html")}.pdf`), format: "A4", printBackground: true });
+      await page.pdf({ path: path.join(shots, `${path.basename(file, ".html")}.pdf`), format: "A4", printBackground: true, preferCSSPageSize: true });
       await page.close();
     }
   }
