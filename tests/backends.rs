@@ -283,6 +283,18 @@ fn cpu_takes_no_more_than_planned() {
     }
 }
 
+/// A job then has the same mode, and with it the same bits, on any number of threads.
+#[test]
+fn plans_do_not_depend_on_the_number_of_threads() {
+    let objective = Case { widths: vec![30, 64, 64, 10], samples: 900, ..Case::default() }.objective();
+    let demand = Demand { workload: Workload { columns: 8, vectors: 3, kept_bytes: 0 }, budget: None, mode: None };
+    let plan = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        format!("{:?}", pool.install(|| Cpu::<f32>::plan(&objective, Curvature::Hessian, &demand).unwrap()))
+    };
+    assert_eq!(plan(1), plan(7));
+}
+
 #[test]
 fn spaces_conform() {
     space_conformance(reference);

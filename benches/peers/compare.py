@@ -11,7 +11,7 @@ own total from linearization to result, and a peer's repeated call, which leaves
 from the start of the program to its result, everything counted once.
 
   python benches/peers/compare.py --hesper target/release/hesper --peers DIR --fixtures DIR --torch-python P --jax-python P
-      [--cases a c] [--jobs slq top5] [--rounds 3]
+      [--cases a c] [--precision f64] [--jobs slq top5] [--rounds 3]
 """
 
 import argparse
@@ -24,7 +24,8 @@ import time
 
 NETWORKS = {
     "a": ("mnist_relu_512x512", "data_f32.npz", 2048, "784-512-512-10 relu"),
-    "b": ("mnist_gelu_1024x3", "data_f32.npz", 2048, "784-1024-1024-1024-10 gelu"),
+    # The same images as a's: its own data set holds fewer.
+    "b": ("mnist_gelu_1024x3", "../mnist_relu_512x512/data_f32.npz", 2048, "784-1024-1024-1024-10 gelu"),
     "c": ("digits_tanh_64x64", "data.npz", None, "64-64-64-10 tanh"),
 }
 # The fastest modes of each tool; --all runs every one.
@@ -39,7 +40,8 @@ JOBS = {
     "slq": ("c", ["density", "--steps", "100", "--probes", "10", "--deflate", "0"],
             {"matfree": ["bench_jobs_jax.py", "--linearize"], "matfree, no reorthogonalization": ["bench_jobs_jax.py", "--linearize", "--reortho", "none"],
              "matfree, vmap": ["bench_jobs_jax.py", "--linearize", "--vmap"], "pyhessian": ["bench_jobs_torch.py", "--peer", "pyhessian"]}),
-    "top5": ("a", ["eigs", "--top", "5", "--bottom", "0", "--tol", "1e-5"],
+    # Of the values alone and unconfirmed, as the others do it.
+    "top5": ("a", ["eigs", "--top", "5", "--bottom", "0", "--tol", "1e-5", "--tol-of", "value", "--no-confirmation"],
              {"matfree": ["bench_jobs_jax.py", "--linearize", "--target", "3e-5"], "curvlinops + eigsh": ["bench_jobs_torch.py", "--peer", "curvlinops_eigsh"],
               "hessian-eigenthings": ["bench_jobs_torch.py", "--peer", "hessian_eigenthings_lanczos", "--target", "3e-5"]}),
 }
@@ -66,11 +68,9 @@ def hesper(args, case, words):
     """hesper's JSON, seconds of the process and MiB."""
     folder, data, samples, _ = NETWORKS[case]
     folder = os.path.join(args.fixtures, folder)
-    data = os.path.join(folder, data if os.path.exists(os.path.join(folder, data)) else "data.npz")
+    data = os.path.normpath(os.path.join(folder, data))
     command = [args.hesper, *words, "--backend", "cpu", "--threads", "2", "--json", "-", "--model", os.path.join(folder, "model.safetensors")]
     command += ["--data", data]
-    if data.endswith("/data.npz") and case != "c":
-        command += ["--x-scale", "0.00392156862745098"]
     if samples:
         command += ["--samples", str(samples)]
     out, seconds, memory = measured(command)
@@ -85,13 +85,18 @@ def compare_products(args, case):
     ours, theirs = {}, {}
     for _ in range(args.rounds):
         for columns in COLUMNS:
-            report, _, memory = hesper(args, case, ["bench", "--runs", "15", "--columns", str(columns)])
+            report, _, memory = hesper(args, case, ["bench", "--runs", "15", "--columns", str(columns), "--precision", args.precision])
             row = report["results"][0]
             ours.setdefault(columns, []).append({"ms": 1e3 * row["median_seconds_per_hvp"], "mib": memory, "share": row["share_of_peak"]})
-        torch = TORCH_ALL if args.all else TORCH
-        runs = [(args.torch_python, "bench_hvp_torch.py", peer) for peer in torch] + [(args.jax_python, "bench_hvp_jax.py", peer) for peer in JAX]
+        if args.precision == "f64":
+            double = [os.path.abspath(os.path.join(os.path.dirname(__file__), "double.py")), "--peers", args.peers]
+            runs = [(args.torch_python, double, peer) for peer in TORCH] + [(args.jax_python, double, "jax_linearize")]
+        else:
+            torch = TORCH_ALL if args.all else TORCH
+            runs = [(args.torch_python, ["bench_hvp_torch.py"], peer) for peer in torch]
+            runs += [(args.jax_python, ["bench_hvp_jax.py"], peer) for peer in JAX]
         for python, script, peer in runs:
-            out, _, memory = measured([python, script, "--peer", peer, "--case", case, "--fixtures", args.fixtures], args.peers)
+            out, _, memory = measured([python, *script, "--peer", peer, "--case", case, "--fixtures", args.fixtures], args.peers)
             result = last_json(out)
             columns = result.get("columns", result.get("cols", 1))
             theirs.setdefault((peer, columns), []).append({"ms": 1e3 * result["median_s"] / columns, "mib": memory})
@@ -129,6 +134,7 @@ def main():
     for flag in ("--hesper", "--peers", "--fixtures", "--torch-python", "--jax-python"):
         parser.add_argument(flag, required=True, type=os.path.abspath)
     parser.add_argument("--cases", nargs="*", default=["a", "c"], choices=list(NETWORKS))
+    parser.add_argument("--precision", default="f32", choices=["f32", "f64"], help="of the products")
     parser.add_argument("--jobs", nargs="*", default=[], choices=list(JOBS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--all", action="store_true", help="every tool, not the fastest modes only")

@@ -21,8 +21,8 @@ pub struct ProductError {
 /// Most samples: the error of a mean hardly depends on how many it is over.
 const SAMPLES: usize = 256;
 
-/// Most floating-point operations of one product of the reference, a fraction of a second.
-const FLOP: f64 = 2e8;
+/// Most floating-point operations of one product of the reference, some hundredths of a second.
+const FLOP: f64 = 5e7;
 
 /// The generator's number of the vector; probes count up from 0.
 const PROBE: u32 = u32::MAX - 2;

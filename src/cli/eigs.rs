@@ -16,11 +16,12 @@ use super::values;
 use super::vectors::{load_vectors, write_eigenvectors};
 use crate::backend::Backend;
 use crate::job::{self, EigsJob, EigsMethod, EigsOptions, Grouping, JobContext};
+use crate::krylov::TolOf;
 use crate::report::{html, table};
 
 /// Extreme eigenvalues to a tolerance, with eigenvectors if asked for
 ///
-/// Each pair is measured by one more product. Exit code 1 where not all reach the tolerance within the products.
+/// Each pair is measured by one more product, but for --tol-of value. Exit code 1 where not all reach the tolerance within the products.
 #[derive(Args, Debug)]
 pub(super) struct EigsArgs {
     /// How many of the largest
@@ -44,9 +45,16 @@ pub(super) struct EigsArgs {
     /// Starts from vectors of an earlier run: .npz as --vectors writes it, or .npy, [n] or [k, n]
     #[arg(long, value_name = "FILE", help_heading = "Method")]
     start: Option<PathBuf>,
-    /// Largest residual, relative to the largest magnitude [default: 1e-5 in f32, 1e-10 in f64]
+    /// Largest residual or error, relative to the largest magnitude [default: 1e-5 in f32, 1e-10 in f64]
     #[arg(long, value_name = "T", value_parser = values::positive, help_heading = "Method")]
     tol: Option<f64>,
+    /// What the tolerance is of: residual, which bounds the values and the vectors, or value, the estimated error of the values alone,
+    /// which takes fewer products
+    #[arg(long, value_name = "WHAT", value_parser = values::tol_of, default_value = "residual", help_heading = "Method")]
+    tol_of: TolOf,
+    /// Does not look for eigenvalues that were passed over, such as further members of a multiple one
+    #[arg(long, help_heading = "Method")]
+    no_confirmation: bool,
     /// The most products of the iteration [default: 5000]
     #[arg(long, value_name = "M", value_parser = values::count, help_heading = "Method")]
     max_steps: Option<usize>,
@@ -96,6 +104,8 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
         block: args.block,
         basis: args.basis,
         tol: args.tol,
+        tol_of: args.tol_of,
+        confirm: !args.no_confirmation,
         max_steps: args.max_steps,
         seed: args.seed.seed,
         vectors: vectors_file.is_some(),

@@ -2,7 +2,7 @@
 
 use crate::estimate::{DiagonalMethod, Probe, TraceMethod};
 use crate::job::{EigsMethod, Grouping};
-use crate::krylov::Reorthogonalization;
+use crate::krylov::{Reorthogonalization, TolOf};
 use crate::model::Activation;
 
 /// One activation for all hidden layers, or one for each.
@@ -104,6 +104,15 @@ pub(super) fn eigs_method(text: &str) -> Result<EigsMethod, String> {
         "power" => Ok(EigsMethod::Power),
         "lobpcg" => Err("thick-restart or power; without a preconditioner LOBPCG takes several times the products".into()),
         _ => Err("thick-restart or power".into()),
+    }
+}
+
+/// What of an eigenpair is held against a tolerance.
+pub(super) fn tol_of(text: &str) -> Result<TolOf, String> {
+    match text {
+        "residual" => Ok(TolOf::Residual),
+        "value" => Ok(TolOf::Value),
+        _ => Err("residual or value".into()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::Floor;
-use crate::krylov::{Block, EigenOptions, EigenSolution, MARGIN, Termination, VectorSpace as _, Wanted, eigenpairs, power_iteration};
+use crate::krylov::{Block, EigenOptions, EigenSolution, Termination, TolOf, VectorSpace as _, Wanted, eigenpairs, power_iteration};
 use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
 
@@ -46,9 +46,13 @@ pub struct EigsOptions {
     pub block: usize,
     /// Vectors of the Krylov space; none for 1,000, or what the memory holds if that is less.
     pub basis: Option<usize>,
-    /// A pair is converged where its residual is at most `tol`·max|θ|; none for 10⁻⁵ in f32 (a few of its product's rounding
+    /// A pair is converged where its residual (or see `tol_of`) is at most `tol`·max|θ|; none for 10⁻⁵ in f32 (a few of its product's rounding
     /// errors) and 10⁻¹⁰ in f64.
     pub tol: Option<f64>,
+    /// What is held against the tolerance: the residual, which takes one more product for each pair to be measured, or the value's error.
+    pub tol_of: TolOf,
+    /// Whether to look for eigenvalues that were passed over.
+    pub confirm: bool,
     /// The most products of the iteration; none for 5,000.
     pub max_steps: Option<usize>,
     /// The seed of the start.
@@ -69,6 +73,8 @@ impl Default for EigsOptions {
             block: 1,
             basis: None,
             tol: None,
+            tol_of: TolOf::default(),
+            confirm: true,
             max_steps: None,
             seed: 0,
             vectors: false,
@@ -102,8 +108,10 @@ pub struct EigsReport {
     pub tensors: Vec<String>,
     /// Whether all that were asked for converged.
     pub accuracy_reached: bool,
-    /// The probability that an eigenvalue beyond the last ones, by more than four tolerances, was passed over; null where it is not known.
+    /// The probability that an eigenvalue beyond the last ones, by more than `miss_margin`, was passed over; null where it is not known.
     pub miss_probability: Option<f64>,
+    /// Four tolerances or, if that is more, four of the largest residuals.
+    pub miss_margin: f64,
     /// max|YᵀY − I| of the unit vectors Y: far below 1, no eigenvalue is listed twice.
     pub orthogonality: f64,
     /// The diagonal blocks, where they were asked for.
@@ -136,7 +144,8 @@ const DEFAULT_BASIS: usize = 1000;
 /// Products of the iteration where nothing is said.
 const DEFAULT_MAX_STEPS: usize = 5000;
 
-/// The wanted eigenpairs by thick-restart Lanczos (see [`eigenpairs`]) or power iteration, each measured by one more product.
+/// The wanted eigenpairs by thick-restart Lanczos (see [`eigenpairs`]) or power iteration, each measured by one more product where
+/// residuals are held against the tolerance.
 ///
 /// `start` holds vectors of an earlier run, one after another, or nothing; products are as exact as `product` says.
 ///
@@ -161,7 +170,8 @@ pub fn eigs<A: CurvatureOperator>(
         EigsMethod::Power => power_iteration(operator, &plan, starts, &observe)?,
     };
     warnings.extend(convergence_warning(&found, &plan));
-    let certificates = certify(operator, context, &found.pairs)?;
+    let measures = plan.tol_of == TolOf::Residual;
+    let certificates = certify(operator, context, &found.pairs, measures)?;
     let floor = floor::measured(operator.space(), plan.seed, product, Some(certificates.orthogonality))?;
     let resolution = floor.relative * found.scale;
     let tensors = &context.subject.tensors;
@@ -171,7 +181,9 @@ pub fn eigs<A: CurvatureOperator>(
     for (pair, &measured) in found.pairs.iter().zip(&certificates.residuals) {
         let vector = if is_laid_out || options.vectors { downloaded(operator, pair)? } else { Vec::new() };
         let mut eigenvalue = Eigenvalue::new(pair.ritz, plan.tol * found.scale);
-        eigenvalue.measured_residual = Some(measured);
+        eigenvalue.converged = pair.error <= plan.tol * found.scale;
+        eigenvalue.measured_residual = measures.then_some(measured);
+        eigenvalue.value_error = (!measures).then_some(pair.error + resolution);
         let reach = measured + resolution;
         eigenvalue.interval = Some([pair.ritz.value - reach, pair.ritz.value + reach]);
         eigenvalue.mass = is_laid_out.then(|| mass(tensors, &vector));
@@ -194,6 +206,7 @@ pub fn eigs<A: CurvatureOperator>(
         tensors: if is_laid_out { tensors.iter().map(|tensor| tensor.name.clone()).collect() } else { Vec::new() },
         accuracy_reached: found.converged,
         miss_probability: found.miss_probability,
+        miss_margin: found.margin,
         orthogonality: certificates.orthogonality,
         blocks: Vec::new(),
         floor,
@@ -201,7 +214,7 @@ pub fn eigs<A: CurvatureOperator>(
         products: EigsProducts {
             search: found.search_products,
             confirmation: found.confirmation_products,
-            certification: found.pairs.len(),
+            certification: if measures { found.pairs.len() } else { 0 },
         },
         restarts: found.restarts,
         searches: found.searches,
@@ -215,7 +228,7 @@ pub fn eigs<A: CurvatureOperator>(
 /// The options with their defaults, fitted to n and to the memory, and what the user should know of that.
 fn plan<A: CurvatureOperator>(operator: &A, options: &EigsOptions) -> Result<(EigenOptions, Vec<String>)> {
     let dim = operator.space().dim();
-    let EigsOptions { top, bottom, largest_magnitude, method, block, max_steps, .. } = *options;
+    let EigsOptions { top, bottom, largest_magnitude, method, block, tol_of, confirm, max_steps, seed, .. } = *options;
     let tol = options.tol.unwrap_or(match operator.space().precision() {
         Precision::F32 => 1e-5,
         Precision::F64 => 1e-10,
@@ -258,13 +271,13 @@ fn plan<A: CurvatureOperator>(operator: &A, options: &EigsOptions) -> Result<(Ei
         }
     }
     let max_products = max_steps.unwrap_or(DEFAULT_MAX_STEPS.max(2 * least));
-    Ok((EigenOptions { wanted, width, capacity, tol, max_products, seed: options.seed }, warnings))
+    Ok((EigenOptions { wanted, width, capacity, tol_of, tol, confirm, max_products, seed }, warnings))
 }
 
 fn convergence_warning<A: CurvatureOperator>(found: &EigenSolution<A>, plan: &EigenOptions) -> Option<String> {
     let products = found.search_products + found.confirmation_products;
     if !found.converged {
-        let open = found.pairs.iter().filter(|pair| pair.ritz.residual > plan.tol * found.scale).count();
+        let open = found.pairs.iter().filter(|pair| pair.error > plan.tol * found.scale).count();
         let missing = plan.wanted.count().saturating_sub(found.pairs.len());
         return Some(format!(
             "{} of {} eigenvalues are not converged to {:e} of the largest magnitude after {products} products: raise --max-steps or --basis, \
@@ -274,11 +287,10 @@ fn convergence_warning<A: CurvatureOperator>(found: &EigenSolution<A>, plan: &Ei
             plan.tol
         ));
     }
-    found.miss_probability.is_none().then(|| {
+    (plan.confirm && found.miss_probability.is_none()).then(|| {
         format!(
-            "it is not confirmed that no eigenvalue beyond the last ones by {:e} of the largest magnitude was passed over: raise --max-steps \
-             or --basis",
-            MARGIN * plan.tol
+            "it is not confirmed that no eigenvalue beyond the last ones by {:.1e} was passed over: raise --max-steps or --basis",
+            found.margin
         )
     })
 }

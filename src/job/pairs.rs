@@ -21,16 +21,21 @@ pub struct Eigenvectors {
 
 /// What was measured of some pairs.
 pub(super) struct Certificates {
-    /// ‖H y − θ y‖/‖y‖ of each.
+    /// ‖H y − θ y‖/‖y‖ of each, measured or as the recurrence has it.
     pub(super) residuals: Vec<f64>,
     /// max|YᵀY − I|.
     pub(super) orthogonality: f64,
 }
 
-/// Measures `pairs`: one product each, and one readback.
+/// Measures `pairs`: where `products` are made one each, and one readback.
 ///
 /// With ρ = yᵀHy the residual is √(‖H y − ρ y‖² + (ρ − θ)²), all of it made where the vectors live.
-pub(super) fn certify<A: CurvatureOperator>(operator: &A, context: &JobContext<'_>, pairs: &[EigenPair<A>]) -> Result<Certificates> {
+pub(super) fn certify<A: CurvatureOperator>(
+    operator: &A,
+    context: &JobContext<'_>,
+    pairs: &[EigenPair<A>],
+    products: bool,
+) -> Result<Certificates> {
     let space = operator.space();
     let count = pairs.len();
     let grams = count * (count + 1) / 2;
@@ -39,15 +44,17 @@ pub(super) fn certify<A: CurvatureOperator>(operator: &A, context: &JobContext<'
     let mut next = 2 * count;
     for (index, pair) in pairs.iter().enumerate() {
         let (x, [quotient, residual]) = (&pair.vector, [0, 1].map(|offset| Slot(2 * index + offset)));
-        operator.apply(x, &mut y)?;
-        space.dot(x, &y, &mut scalars, quotient)?;
-        space.sub_scaled(&mut y, &scalars, quotient, x)?;
-        space.normalize(&mut y, &mut scalars, residual)?;
+        if products {
+            operator.apply(x, &mut y)?;
+            space.dot(x, &y, &mut scalars, quotient)?;
+            space.sub_scaled(&mut y, &scalars, quotient, x)?;
+            space.normalize(&mut y, &mut scalars, residual)?;
+            context.progress.update(Stage::Products, index as u64 + 1, count as u64);
+        }
         for other in &pairs[..=index] {
             space.dot(x, &other.vector, &mut scalars, Slot(next))?;
             next += 1;
         }
-        context.progress.update(Stage::Products, index as u64 + 1, count as u64);
     }
     let values = space.read(&scalars)?;
     let (measured, gram) = values.split_at(2 * count);
@@ -61,7 +68,7 @@ pub(super) fn certify<A: CurvatureOperator>(operator: &A, context: &JobContext<'
             gram.by_ref().take(index).for_each(|dot| orthogonality = orthogonality.max(dot.abs()));
             let square = gram.next().copied().unwrap_or(1.0);
             orthogonality = orthogonality.max((square - 1.0).abs());
-            measured[1].hypot(measured[0] - pair.ritz.value) / square.sqrt()
+            if products { measured[1].hypot(measured[0] - pair.ritz.value) / square.sqrt() } else { pair.ritz.residual }
         })
         .collect();
     Ok(Certificates { residuals, orthogonality })

@@ -226,7 +226,11 @@ pub struct Eigenvalue {
     /// ‖H y − θ y‖/‖y‖ of the vector y, measured by a further product; where that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured_residual: Option<f64>,
-    /// Some eigenvalue lies in it: θ with the measured residual and the error of a product to either side.
+    /// What the value can be off by where that was held against the tolerance: r²/gap and the error of a product. The gap to the other
+    /// eigenvalues is taken from the other Ritz values: an estimate, where `interval` is a bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_error: Option<f64>,
+    /// Some eigenvalue lies in it: θ with the residual, the measured one if there is one, and the error of a product to either side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// The shares of the vector's sum of squares in the network's tensors.
@@ -237,7 +241,7 @@ pub struct Eigenvalue {
 impl Eigenvalue {
     pub(super) fn new(ritz: RitzValue, threshold: f64) -> Self {
         let RitzValue { value, residual } = ritz;
-        Self { value, residual, converged: residual <= threshold, measured_residual: None, interval: None, mass: None }
+        Self { value, residual, converged: residual <= threshold, measured_residual: None, value_error: None, interval: None, mass: None }
     }
 }
 

@@ -21,6 +21,18 @@ use super::thick_restart::{Compressed, RandomVectors, ThickRestart};
 use super::wanted::{Chosen, Wanted};
 use crate::error::Result;
 
+/// What of a pair is held against the tolerance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TolOf {
+    /// The norm r of its residual: the value and the vector are both good.
+    #[default]
+    Residual,
+    /// What the value can be off by, the lesser of r and r²/gap (Kato and Temple; Parlett 1998, theorem 11.7.1). The gap to the nearest other
+    /// eigenvalue is what the other Ritz values and their residuals leave of it: an estimate.
+    Value,
+}
+
 /// How to run [`eigenpairs`].
 #[derive(Clone, Debug)]
 pub struct EigenOptions {
@@ -30,18 +42,39 @@ pub struct EigenOptions {
     pub width: usize,
     /// Vectors of a Krylov space, M: above the wanted ones by at least twice the width.
     pub capacity: usize,
-    /// A pair is converged where its residual is at most `tol`·max|θ|.
+    /// What is held against the tolerance.
+    pub tol_of: TolOf,
+    /// A pair is converged where that is at most `tol`·max|θ|.
     pub tol: f64,
+    /// Whether to look for eigenvalues that were passed over.
+    pub confirm: bool,
     /// The most products with single vectors.
     pub max_products: usize,
     /// The seed of all random vectors.
     pub seed: u64,
 }
 
+impl Default for EigenOptions {
+    fn default() -> Self {
+        Self {
+            wanted: Wanted::Ends { top: 1, bottom: 1 },
+            width: 1,
+            capacity: 300,
+            tol_of: TolOf::Residual,
+            tol: 1e-10,
+            confirm: true,
+            max_products: 5000,
+            seed: 0,
+        }
+    }
+}
+
 /// θ, the norm of its residual, and the unit vector.
 pub struct EigenPair<A: LinearOperator> {
     /// θ and ‖A y − θ y‖ as the recurrence has it.
     pub ritz: RitzValue,
+    /// What is held against the tolerance.
+    pub error: f64,
     /// y, n × 1.
     pub vector: Block<A>,
 }
@@ -56,9 +89,11 @@ pub struct EigenSolution<A: LinearOperator> {
     pub scale: f64,
     /// Whether all are there and converged.
     pub converged: bool,
-    /// The probability, over the random starts, that an eigenvalue beyond the last ones by more than [`MARGIN`]·tol·scale was passed
-    /// over; 0 where the space was exhausted, none where the products did not suffice to say.
+    /// The probability, over the random starts, that an eigenvalue beyond the last ones by more than `margin` was passed over; 0 where the
+    /// space was exhausted, none where that was not asked for or the products did not suffice to say.
     pub miss_probability: Option<f64>,
+    /// Four tolerances or, if that is more, four of the largest residuals.
+    pub margin: f64,
     /// Whether the Krylov space became the whole space.
     pub exhausted: bool,
     /// Products of the searches.
@@ -76,8 +111,9 @@ pub struct EigenSolution<A: LinearOperator> {
 /// Who is told after each readback: products so far, converged pairs, wanted ones.
 pub type Observer<'a> = &'a dyn Fn(usize, usize, usize);
 
-/// An eigenvalue is looked for beyond the last wanted one by so many tolerances, within which values are not told apart.
-pub const MARGIN: f64 = 4.0;
+/// An eigenvalue is looked for beyond the last wanted one by so many tolerances, or residuals where they are larger: within that, values
+/// are not told apart.
+pub(super) const MARGIN: f64 = 4.0;
 
 /// Steps beyond as many as are wanted before a search looks for the first time: each look costs a readback, each step a product.
 const FIRST_LOOK: usize = 6;
@@ -141,6 +177,7 @@ struct Searched<A: LinearOperator> {
     scale: f64,
     converged: bool,
     exhausted: bool,
+    margin: f64,
 }
 
 enum Verdict<A: LinearOperator> {
@@ -158,7 +195,7 @@ impl<A: LinearOperator> Solver<'_, A> {
             let mut searched = self.search(locked, starts)?;
             // Where not a single coefficient differs from zero, the operator is zero: a random start would have shown anything else.
             let certain = searched.exhausted || searched.scale == 0.0;
-            if certain || !searched.converged {
+            if certain || !searched.converged || !self.options.confirm {
                 let probability = certain.then_some(0.0);
                 return Ok(self.solution(searched, probability));
             }
@@ -186,7 +223,7 @@ impl<A: LinearOperator> Solver<'_, A> {
 
     /// Extends and compresses a Krylov space in the complement of the `locked` pairs until the wanted among all are converged.
     fn search(&mut self, locked: Vec<EigenPair<A>>, starts: Vec<Block<A>>) -> Result<Searched<A>> {
-        let EigenOptions { wanted, width, capacity, tol, .. } = *self.options;
+        let EigenOptions { wanted, width, capacity, tol_of, tol, .. } = *self.options;
         let vectors: Vec<&Block<A>> = locked.iter().map(|pair| &pair.vector).collect();
         let mut run = ThickRestart::new(self.operator, &vectors, starts, (width, capacity), self.random, self.scale)?;
         let mut target = wanted.count() + FIRST_LOOK;
@@ -211,7 +248,11 @@ impl<A: LinearOperator> Solver<'_, A> {
             let scale = self.scale;
             let chosen = wanted.choose(&values);
             let all = chosen.all();
-            let is_converged = |index: &usize| residual(*index) <= tol * scale;
+            let error = |index: usize| match tol_of {
+                TolOf::Residual => residual(index),
+                TolOf::Value => value_error(&values, residual, index),
+            };
+            let is_converged = |index: &usize| error(*index) <= tol * scale;
             let converged = all.iter().filter(|index| is_converged(index)).count();
             (self.observe)(self.tally.search + self.tally.confirmation, converged, wanted.count());
             let exhausted = run.is_exhausted();
@@ -220,7 +261,9 @@ impl<A: LinearOperator> Solver<'_, A> {
             if complete || exhausted || self.products_left() < width {
                 self.random = run.random();
                 self.tally.seconds += run.seconds();
-                return Self::known(locked, &run, &ritz, chosen, (scale, complete, tol * scale));
+                let errors = (0..values.len()).map(error).collect();
+                let margin = MARGIN * all.iter().map(|&index| residual(index)).fold(tol * scale, f64::max);
+                return Self::known(locked, &run, &ritz, chosen, errors, (scale, complete, margin));
             }
             if run.is_full() {
                 let own = |side: &[usize]| side.iter().filter_map(|index| index.checked_sub(locked.len())).collect::<Vec<_>>();
@@ -243,7 +286,8 @@ impl<A: LinearOperator> Solver<'_, A> {
         run: &ThickRestart<'_, A>,
         ritz: &RitzPairs,
         mut chosen: Chosen,
-        (scale, converged, threshold): (f64, bool, f64),
+        errors: Vec<f64>,
+        (scale, converged, margin): (f64, bool, f64),
     ) -> Result<Searched<A>> {
         let first = locked.len();
         let own: Vec<usize> = chosen.all().into_iter().filter_map(|index| index.checked_sub(first)).collect();
@@ -258,30 +302,29 @@ impl<A: LinearOperator> Solver<'_, A> {
             let most = run.capacity() / 8;
             let free: Vec<usize> = (0..ritz.len()).filter(|index| !own.contains(index)).collect();
             if let Some(above) = chosen.above {
-                helpers.extend(helpers_of(free.iter().rev().take(most), |k| above + MARGIN * threshold - ritz.values[k], &ritz.residuals));
+                helpers.extend(helpers_of(free.iter().rev().take(most), |k| above + margin - ritz.values[k], &ritz.residuals));
             }
             if let Some(below) = chosen.below {
                 let rest: Vec<usize> = free.into_iter().filter(|index| !helpers.contains(index)).collect();
-                helpers.extend(helpers_of(rest.iter().take(most), |k| ritz.values[k] - below + MARGIN * threshold, &ritz.residuals));
+                helpers.extend(helpers_of(rest.iter().take(most), |k| ritz.values[k] - below + margin, &ritz.residuals));
             }
         }
         let kept = first + own.len();
         for index in own.into_iter().chain(helpers) {
             let value = RitzValue { value: ritz.values[index], residual: ritz.residuals[index] };
-            locked.push(EigenPair { ritz: value, vector: run.ritz_vector(ritz, index)? });
+            locked.push(EigenPair { ritz: value, error: errors[first + index], vector: run.ritz_vector(ritz, index)? });
         }
-        Ok(Searched { pairs: locked, kept, chosen, scale, converged, exhausted: run.is_exhausted() })
+        Ok(Searched { pairs: locked, kept, chosen, scale, converged, exhausted: run.is_exhausted(), margin })
     }
 
     /// Looks for an eigenvalue beyond the wanted ones in the complement of all known pairs.
     fn confirm(&mut self, searched: &Searched<A>) -> Result<Verdict<A>> {
-        let Searched { pairs, chosen, scale, .. } = searched;
-        let margin = MARGIN * self.options.tol * scale;
+        let Searched { pairs, chosen, margin, .. } = searched;
         let vectors: Vec<&Block<A>> = pairs.iter().map(|pair| &pair.vector).collect();
         let mut run = ThickRestart::new(self.operator, &vectors, Vec::new(), (1, self.options.capacity), self.random, self.scale)?;
         self.random = run.random();
         // Thresholds as distances from zero in the direction of each end.
-        let ends = [(1.0, chosen.above), (-1.0, chosen.below)].map(|(sign, last)| last.map(|last| (sign, sign * last + margin)));
+        let ends = [(1.0, chosen.above), (-1.0, chosen.below)].map(|(sign, last)| last.map(|last| (sign, sign * last + *margin)));
         let mut target = 3;
         let verdict = loop {
             let before = run.products();
@@ -319,7 +362,7 @@ impl<A: LinearOperator> Solver<'_, A> {
     }
 
     fn solution(&mut self, searched: Searched<A>, miss_probability: Option<f64>) -> EigenSolution<A> {
-        let Searched { mut pairs, kept, chosen, scale, converged, exhausted } = searched;
+        let Searched { mut pairs, kept, chosen, scale, converged, exhausted, margin } = searched;
         pairs.truncate(kept);
         let Tally { search, confirmation, restarts, searches, seconds } = std::mem::take(&mut self.tally);
         EigenSolution {
@@ -328,6 +371,7 @@ impl<A: LinearOperator> Solver<'_, A> {
             scale,
             converged,
             miss_probability,
+            margin,
             exhausted,
             search_products: search,
             confirmation_products: confirmation,
@@ -336,6 +380,15 @@ impl<A: LinearOperator> Solver<'_, A> {
             seconds,
         }
     }
+}
+
+/// What value `index` can be off by: its residual r, or r²/gap where the others leave a gap. With the values' own residuals taken off it is
+/// never wider than what is known of it, but for eigenvalues that the space has not seen.
+fn value_error(values: &[f64], residual: impl Fn(usize) -> f64, index: usize) -> f64 {
+    let others = (0..values.len()).filter(|&other| other != index);
+    let gap = others.map(|other| (values[other] - values[index]).abs() - residual(other)).fold(f64::INFINITY, f64::min);
+    let r = residual(index);
+    if gap > r { r * r / gap } else { r }
 }
 
 /// Vectors at which a search of `len` looks next.

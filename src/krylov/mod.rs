@@ -13,7 +13,7 @@ mod thick_restart;
 mod tridiagonal;
 mod wanted;
 
-pub use eigensolver::{EigenOptions, EigenPair, EigenSolution, MARGIN, Observer, eigenpairs};
+pub use eigensolver::{EigenOptions, EigenPair, EigenSolution, Observer, TolOf, eigenpairs};
 pub use lanczos::{Lanczos, LanczosOptions, LanczosSeconds, Reorthogonalization};
 pub use operator::{Basis, Block, LinearOperator, Mark, Scalars, product};
 pub use power::power_iteration;

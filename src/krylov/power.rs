@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::eigensolver::{EigenOptions, EigenPair, EigenSolution, Observer};
+use super::eigensolver::{EigenOptions, EigenPair, EigenSolution, MARGIN, Observer};
 use super::lanczos::LanczosSeconds;
 use super::operator::{Block, LinearOperator};
 use super::ritz::RitzValue;
@@ -76,7 +76,7 @@ pub fn power_iteration<A: LinearOperator>(
         }
         if let Some(ritz) = found {
             space.push(&mut basis, &x)?;
-            pairs.push(EigenPair { ritz, vector: x });
+            pairs.push(EigenPair { ritz, error: ritz.residual, vector: x });
         }
         if products >= options.max_products {
             break;
@@ -90,6 +90,7 @@ pub fn power_iteration<A: LinearOperator>(
         scale,
         converged,
         miss_probability: None,
+        margin: MARGIN * options.tol * scale,
         exhausted: count >= space.dim(),
         search_products: products,
         confirmation_products: 0,
@@ -109,7 +110,15 @@ mod tests {
     fn the_largest_magnitudes_are_found_one_after_another() {
         let spectrum: Vec<f64> = [9.0, -5.0, 3.0, 3.0, 1.0].into_iter().chain((0..50).map(|i| 0.01 * f64::from(i))).collect();
         let operator = MatrixOperator::diagonal(spectrum);
-        let options = EigenOptions { wanted: Wanted::Magnitude(4), width: 1, capacity: 0, tol: 1e-8, max_products: 2000, seed: 3 };
+        let options = EigenOptions {
+            wanted: Wanted::Magnitude(4),
+            width: 1,
+            capacity: 0,
+            tol: 1e-8,
+            max_products: 2000,
+            seed: 3,
+            ..EigenOptions::default()
+        };
         let found = power_iteration(&operator, &options, Vec::new(), &|_, _, _| {}).unwrap();
         assert!(found.converged && operator.products() == found.search_products as u64);
         for (pair, exact) in found.pairs.iter().zip([9.0, -5.0, 3.0, 3.0]) {

@@ -1,8 +1,9 @@
-//! Kernels on vectors, chunk by chunk. Sums are taken inside a chunk in a fixed order in double precision, and over the chunks first
-//! to last.
+//! Kernels on vectors, chunk by chunk, compiled for the vector instructions that the processor has. Sums are taken inside a chunk in a
+//! fixed order in double precision, the same with every set of instructions, and over the chunks first to last.
 
 use rayon::prelude::*;
 
+use super::instructions::vectorize;
 use crate::numeric::Real;
 
 /// Elements of a chunk: with the chunks of a hundred basis vectors it fits a second-level cache, which is what the fused pass of
@@ -13,10 +14,14 @@ pub(super) const CHUNK: usize = 1024;
 const CHUNKS_PER_TASK: usize = 64;
 
 /// Independent partial sums of a dot product, for vector instructions and their latency.
-const LANES: usize = 16;
+const LANES: usize = 32;
+
+/// Vectors that are summed together: the sums are loaded and stored once for all of them.
+const TOGETHER: usize = 4;
 
 /// xᵀy of two chunks.
-fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
+#[inline(always)]
+fn dot<T: Real, U: Real>(x: &[T], y: &[U]) -> f64 {
     let mut sums = [0.0; LANES];
     let (x_rows, x_rest) = x.as_chunks::<LANES>();
     let (y_rows, y_rest) = y.as_chunks::<LANES>();
@@ -25,42 +30,90 @@ fn dot<T: Real>(x: &[T], y: &[T]) -> f64 {
             sums[lane] += x[lane].to_f64() * y[lane].to_f64();
         }
     }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
-    sums.iter().sum::<f64>() + rest
+    let mut sum = 0.0;
+    for (x, y) in x_rest.iter().zip(y_rest) {
+        sum += x.to_f64() * y.to_f64();
+    }
+    for lane in sums {
+        sum += lane;
+    }
+    sum
 }
 
 /// y ← y − a·x, each element rounded once.
-pub(super) fn sub_scaled<T: Real>(y: &mut [T], a: f64, x: &[T]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = T::from_f64(y.to_f64() - a * x.to_f64());
-    }
+pub(super) fn par_sub_scaled<T: Real>(y: &mut [T], a: f64, x: &[T]) {
+    y.par_chunks_mut(CHUNKS_PER_TASK * CHUNK).zip(x.par_chunks(CHUNKS_PER_TASK * CHUNK)).for_each(|(y, x)| {
+        vectorize(
+            #[inline(always)]
+            || {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = T::from_f64(y.to_f64() - a * x.to_f64());
+                }
+            },
+        );
+    });
+}
+
+/// x ← x/a, each element rounded once.
+pub(super) fn par_divide<T: Real>(x: &mut [T], a: f64) {
+    x.par_chunks_mut(CHUNKS_PER_TASK * CHUNK).for_each(|x| {
+        vectorize(
+            #[inline(always)]
+            || {
+                for x in x {
+                    *x = T::from_f64(x.to_f64() / a);
+                }
+            },
+        );
+    });
 }
 
 /// xᵀy.
 pub(super) fn par_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
-    let partial = |(x, y): (&[T], &[T])| -> f64 { x.chunks(CHUNK).zip(y.chunks(CHUNK)).map(|(x, y)| dot(x, y)).sum() };
-    let partials: Vec<f64> = x.par_chunks(CHUNKS_PER_TASK * CHUNK).zip(y.par_chunks(CHUNKS_PER_TASK * CHUNK)).map(partial).collect();
+    let task = |(x, y): (&[T], &[T])| {
+        vectorize(
+            #[inline(always)]
+            || {
+                let mut sum = 0.0;
+                for (x, y) in x.chunks(CHUNK).zip(y.chunks(CHUNK)) {
+                    sum += dot(x, y);
+                }
+                sum
+            },
+        )
+    };
+    let partials: Vec<f64> = x.par_chunks(CHUNKS_PER_TASK * CHUNK).zip(y.par_chunks(CHUNKS_PER_TASK * CHUNK)).map(task).collect();
     partials.iter().sum()
 }
 
 /// Qᵀy; `vectors` holds the vectors of Q one after another, each as long as `y`.
 pub(super) fn par_coefficients<T: Real>(vectors: &[T], y: &[T]) -> Vec<f64> {
-    let partials: Vec<Vec<f64>> = y.par_chunks(CHUNK).enumerate().map(|(chunk, part)| project(vectors, y.len(), chunk, part)).collect();
-    sum_of(&partials, vectors.len() / y.len())
+    let count = vectors.len() / y.len();
+    let project = |(chunk, part): (usize, &[T])| {
+        let mut sums = vec![0.0; count];
+        project(vectors, y.len(), chunk, part, &mut sums);
+        sums
+    };
+    let partials: Vec<Vec<f64>> = y.par_chunks(CHUNK).enumerate().map(project).collect();
+    sum_of(&partials, count)
 }
 
-/// y ← y − Q c, then Qᵀy.
-pub(super) fn par_subtract_and_project<T: Real>(vectors: &[T], coefficients: &[f64], y: &mut [T]) -> Vec<f64> {
-    let len = y.len();
+/// y ← y − Q c, then Qᵀy and yᵀy.
+pub(super) fn par_subtract_and_project<T: Real>(vectors: &[T], coefficients: &[f64], y: &mut [T]) -> (Vec<f64>, f64) {
+    let (len, count) = (y.len(), coefficients.len());
     let partials: Vec<Vec<f64>> = y
         .par_chunks_mut(CHUNK)
         .enumerate()
         .map(|(chunk, part)| {
+            let mut sums = vec![0.0; count + 1];
             subtract(vectors, len, coefficients, chunk, part);
-            project(vectors, len, chunk, part)
+            sums[count] = project(vectors, len, chunk, part, &mut sums[..count]);
+            sums
         })
         .collect();
-    sum_of(&partials, coefficients.len())
+    let mut sums = sum_of(&partials, count + 1);
+    let square = sums.pop().unwrap_or(0.0);
+    (sums, square)
 }
 
 /// y ← y − Q c.
@@ -73,8 +126,14 @@ pub(super) fn par_subtract<T: Real>(vectors: &[T], coefficients: &[f64], y: &mut
 pub(super) fn par_combine<T: Real>(vectors: &[T], coefficients: &[f64], x: &mut [T]) {
     let len = x.len();
     x.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
-        let sums = accumulate([0.0; CHUNK], vectors, len, coefficients, chunk, part.len());
-        part.iter_mut().zip(sums).for_each(|(x, sum)| *x = T::from_f64(sum));
+        vectorize(
+            #[inline(always)]
+            || {
+                let mut sums = [0.0; CHUNK];
+                accumulate(&mut sums[..part.len()], vectors, len, coefficients, chunk);
+                part.iter_mut().zip(sums).for_each(|(x, sum)| *x = T::from_f64(sum));
+            },
+        );
     });
 }
 
@@ -87,35 +146,58 @@ fn sum_of(partials: &[Vec<f64>], count: usize) -> Vec<f64> {
     sums
 }
 
-/// Chunk number `chunk`, `part_len` long, of each vector.
-fn parts<T: Real>(vectors: &[T], len: usize, chunk: usize, part_len: usize) -> impl Iterator<Item = &[T]> {
-    vectors.chunks_exact(len).map(move |q| &q[chunk * CHUNK..chunk * CHUNK + part_len])
-}
-
-fn project<T: Real>(vectors: &[T], len: usize, chunk: usize, part: &[T]) -> Vec<f64> {
-    parts(vectors, len, chunk, part.len()).map(|q| dot(q, part)).collect()
+/// The products of `part`, chunk number `chunk` of a vector, with those of the vectors; yields that with itself.
+fn project<T: Real>(vectors: &[T], len: usize, chunk: usize, part: &[T], products: &mut [f64]) -> f64 {
+    vectorize(
+        #[inline(always)]
+        || {
+            let mut wide = [0.0; CHUNK];
+            let wide = &mut wide[..part.len()];
+            for (wide, y) in wide.iter_mut().zip(part) {
+                *wide = y.to_f64();
+            }
+            for (product, q) in products.iter_mut().zip(vectors.chunks_exact(len)) {
+                *product = dot(&q[chunk * CHUNK..][..part.len()], wide);
+            }
+            dot(wide, wide)
+        },
+    )
 }
 
 fn subtract<T: Real>(vectors: &[T], len: usize, coefficients: &[f64], chunk: usize, part: &mut [T]) {
-    let mut sums = [0.0; CHUNK];
-    sums.iter_mut().zip(part.iter()).for_each(|(sum, y)| *sum = -y.to_f64());
-    let sums = accumulate(sums, vectors, len, coefficients, chunk, part.len());
-    part.iter_mut().zip(sums).for_each(|(y, sum)| *y = T::from_f64(-sum));
+    vectorize(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; CHUNK];
+            let sums = &mut sums[..part.len()];
+            for (sum, y) in sums.iter_mut().zip(&*part) {
+                *sum = -y.to_f64();
+            }
+            accumulate(sums, vectors, len, coefficients, chunk);
+            for (y, sum) in part.iter_mut().zip(sums) {
+                *y = T::from_f64(-*sum);
+            }
+        },
+    );
 }
 
-/// sums + Σᵢ cᵢ qᵢ on one chunk.
-fn accumulate<T: Real>(
-    mut sums: [f64; CHUNK],
-    vectors: &[T],
-    len: usize,
-    coefficients: &[f64],
-    chunk: usize,
-    part_len: usize,
-) -> [f64; CHUNK] {
-    for (q, &coefficient) in parts(vectors, len, chunk, part_len).zip(coefficients) {
-        for (sum, q) in sums.iter_mut().zip(q) {
+/// sums ← sums + Σᵢ cᵢ qᵢ on one chunk, in the order of the vectors.
+#[inline(always)]
+fn accumulate<T: Real>(sums: &mut [f64], vectors: &[T], len: usize, coefficients: &[f64], chunk: usize) {
+    let count = sums.len();
+    let part = |i: usize| &vectors[i * len + chunk * CHUNK..][..count];
+    let (together, rest) = coefficients.as_chunks::<TOGETHER>();
+    for (group, c) in together.iter().enumerate() {
+        let q: [&[T]; TOGETHER] = std::array::from_fn(|i| part(group * TOGETHER + i));
+        for (at, sum) in sums.iter_mut().enumerate() {
+            for i in 0..TOGETHER {
+                *sum += c[i] * q[i][at].to_f64();
+            }
+        }
+    }
+    for (i, &coefficient) in rest.iter().enumerate() {
+        for (sum, q) in sums.iter_mut().zip(part(together.len() * TOGETHER + i)) {
             *sum += coefficient * q.to_f64();
         }
     }
-    sums
 }

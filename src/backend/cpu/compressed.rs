@@ -167,26 +167,29 @@ impl<T: Real, F: FnMut(usize, usize, &[T])> WithSimd for PanelProduct<'_, T, F> 
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        // Eight vectors of 256 bits are what a group's sums take of sixteen registers. Without vector instructions there is no fused
-        // multiplication either: it would be a call of a library function.
-        match (T::PRECISION, S::IS_SCALAR) {
-            (Precision::F32, false) => self.tiles::<16, true>(),
-            (Precision::F64, false) => self.tiles::<8, true>(),
-            (_, true) => self.tiles::<LANES, false>(),
+        // Eight vectors of 256 bits are what a group's sums take of sixteen registers. Of 512 bits they are four, too few to hide the
+        // latency of an addition: two sets of them take turns. Without vector instructions there is no fused multiplication either: it would
+        // be a call of a library function.
+        match (T::PRECISION, S::IS_SCALAR, S::REGISTER_COUNT >= 32) {
+            (_, true, _) => self.tiles::<LANES, 1, false>(),
+            (Precision::F32, _, false) => self.tiles::<16, 1, true>(),
+            (Precision::F32, _, true) => self.tiles::<16, 2, true>(),
+            (Precision::F64, _, false) => self.tiles::<8, 1, true>(),
+            (Precision::F64, _, true) => self.tiles::<8, 2, true>(),
         }
     }
 }
 
 impl<T: Real, F: FnMut(usize, usize, &[T])> PanelProduct<'_, T, F> {
     #[inline(always)]
-    fn tiles<const W: usize, const FUSED: bool>(mut self) {
+    fn tiles<const W: usize, const SETS: usize, const FUSED: bool>(mut self) {
         let (mut places, mut values) = (self.lhs.places.as_slice(), self.lhs.values.as_slice());
         for group in &self.lhs.groups {
             let (listed, places_left) = places.split_at(group.len);
             let (numbers, values_left) = values.split_at(group.len);
             (places, values) = (places_left, values_left);
             for at in (0..LANES).step_by(W) {
-                let sums = tile::<T, W, FUSED>(listed, numbers, self.lines, at);
+                let sums = tile::<T, W, SETS, FUSED>(listed, numbers, self.lines, at);
                 for (sums, &row) in sums.iter().zip(&group.rows[..group.count]) {
                     (self.write)(row as usize, at, sums);
                 }
@@ -195,21 +198,36 @@ impl<T: Real, F: FnMut(usize, usize, &[T])> PanelProduct<'_, T, F> {
     }
 }
 
-/// Σ over the listed places of the group's numbers times `W` columns of the panel, from column `at` on.
+/// Σ over the listed places of the group's numbers times `W` columns of the panel, from column `at` on, in `SETS` sums that take turns.
 #[inline(always)]
-fn tile<T: Real, const W: usize, const FUSED: bool>(
+fn tile<T: Real, const W: usize, const SETS: usize, const FUSED: bool>(
     places: &[u32],
     values: &[[T; GROUP]],
     lines: &[Line<T>],
     at: usize,
 ) -> [[T; W]; GROUP] {
-    let mut sums = [[T::ZERO; W]; GROUP];
-    for (&place, values) in places.iter().zip(values) {
+    let mut sets = [[[T::ZERO; W]; GROUP]; SETS];
+    let add = |sums: &mut [[T; W]; GROUP], place: u32, values: &[T; GROUP]| {
         let line = &lines[place as usize].0[at..at + W];
         for (sums, &value) in sums.iter_mut().zip(values) {
             for (sum, &number) in sums.iter_mut().zip(line) {
                 *sum = if FUSED { value.mul_add(number, *sum) } else { value * number + *sum };
             }
+        }
+    };
+    let ((place_rows, last_places), (value_rows, last_values)) = (places.as_chunks::<SETS>(), values.as_chunks::<SETS>());
+    for (places, values) in place_rows.iter().zip(value_rows) {
+        for set in 0..SETS {
+            add(&mut sets[set], places[set], &values[set]);
+        }
+    }
+    for (&place, values) in last_places.iter().zip(last_values) {
+        add(&mut sets[0], place, values);
+    }
+    let mut sums = sets[0];
+    for set in &sets[1..] {
+        for (sums, set) in sums.iter_mut().zip(set) {
+            sums.iter_mut().zip(set).for_each(|(sum, &x)| *sum += x);
         }
     }
     sums

@@ -1,4 +1,11 @@
-//! The vector instructions that the matrix products find at run time.
+//! The vector instructions that are found at run time.
+
+use pulp::Arch;
+
+/// Does `work`, compiled for the vector instructions that the processor has. What it calls has to be inlined to be so too.
+pub(super) fn vectorize<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
 
 /// The architecture and the widest vector instructions of this processor that the matrix products use, such as `x86-64 avx512f`.
 pub(super) fn name() -> String {

@@ -197,17 +197,14 @@ impl<T: Real> Cpu<T> {
         let loss = factors * objective.network().outputs() * samples * size_of::<f64>();
         let mean_gradient = if curvature.is_centred() { objective.dim() } else { 0 };
         let transposed = if Blocking::new(objective.dim()).is_small() { objective.dim() } else { 0 };
-        let passing = segment_size(objective, samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
+        let at_once = samples.div_ceil(segment_size(objective, samples)).min(Blocking::new(objective.dim()).wave);
+        let passing = at_once * segment_size(objective, samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
         let columns = columns_at_once::<T>(objective, curvature, schedule);
         Footprint::default()
             .with("parameters", numbers(objective.dim() + transposed + mean_gradient), 0)
             .with("linearization", numbers(Segment::<T>::numbers_per_sample(&shapes) * samples), 0)
             .with("loss", loss as u64, 0)
-            .with(
-                "passes at the point",
-                (passing * rayon::current_num_threads().min(samples.div_ceil(segment_size(objective, samples)))) as u64,
-                0,
-            )
+            .with("passes at the point", passing as u64, 0)
             .with("scratch", numbers(columns * scratch_numbers::<T>(objective, curvature, samples)), 0)
     }
 
@@ -342,8 +339,12 @@ fn linearize<T: Real>(
         finish(&mut segment);
         Ok(segment)
     };
+    // A wave at a time, so that what the passes take for themselves, and with it the plan, does not depend on the number of threads.
     // Collected before the errors are looked at: the first one is told, whatever thread comes first.
-    let made: Vec<Result<_>> = starts.into_par_iter().with_max_len(1).map(make).collect();
+    let mut made: Vec<Result<_>> = Vec::with_capacity(starts.len());
+    for wave in starts.chunks(Blocking::new(objective.dim()).wave) {
+        made.par_extend(wave.par_iter().with_max_len(1).map(|&first| make(first)));
+    }
     made.into_iter().collect()
 }
 

@@ -14,10 +14,10 @@
 //! Where the inputs are mostly zeros, the two products of the first layer are with [compressed](super::compressed) inputs: the forward one
 //! with the direction's transposed weights, which are packed once for all segments, the weight product transposed as well.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::compressed::Panels;
+use super::instructions::vectorize;
 use super::linearization::{Input, LayerSegment, Segment};
 use super::matmul::{View, ViewMut, add_product, assign_product, assign_sum};
 use super::norm::NormPass;
@@ -127,7 +127,8 @@ pub(super) fn add_operator_product<T: Real>(
     let dim = parameters.values.len();
     let run = blocking.run.unwrap_or(1);
     let runs = segments.len().div_ceil(run);
-    let count = runs * (x.len() / dim);
+    let columns = x.len() / dim;
+    let count = runs * columns;
     if scratch.tangents.len() < count {
         scratch.tangents.resize_with(count, Tangent::default);
     }
@@ -145,32 +146,35 @@ pub(super) fn add_operator_product<T: Real>(
         });
     }
     let first = &*first;
+    // The columns of a run one after another: what they read of the linearization is then in a cache for all but the first.
     tangents.par_iter_mut().with_max_len(1).enumerate().for_each(|(task, tangent)| {
-        let column = task / runs * dim..(task / runs + 1) * dim;
+        let (run_number, number) = (task / columns, task % columns);
+        let column = number * dim..(number + 1) * dim;
         let weights = Weights { values: &x[column.clone()], transposed: blocking.is_small().then(|| &transposed[column]) };
-        let direction = Direction { weights, first: first.get(task / runs) };
-        let segments = segments.chunks(run).nth(task % runs).unwrap_or_default();
+        let direction = Direction { weights, first: first.get(number) };
+        let segments = segments.chunks(run).nth(run_number).unwrap_or_default();
         if blocking.is_small() {
             tangent.sum_run(shapes, parameters, segments, direction);
         } else {
             segments.iter().for_each(|segment| tangent.compute(shapes, parameters, segment, direction));
         }
     });
-    let columns = tangents.chunks(runs).zip(y.chunks_mut(dim));
+    let of_column = |column: usize| tangents.iter().skip(column).step_by(columns);
     if blocking.is_small() {
-        columns.par_bridge().for_each(|(tangents, y)| {
-            for tangent in tangents {
+        y.par_chunks_mut(dim).with_max_len(1).enumerate().for_each(|(column, y)| {
+            for tangent in of_column(column) {
                 y.iter_mut().zip(&tangent.sums).for_each(|(y, &sum)| *y += sum);
             }
         });
         return;
     }
-    let tasks: Vec<_> = columns.flat_map(|(tangents, y)| weight_tasks(shapes, y).into_iter().map(move |task| (tangents, task))).collect();
+    let tasks = |(column, y)| weight_tasks(shapes, y).into_iter().map(move |task| (column, task));
+    let tasks: Vec<_> = y.chunks_mut(dim).enumerate().flat_map(tasks).collect();
     sums.resize_with(sums.len().max(tasks.len()), CompressedSums::default);
-    tasks.into_par_iter().zip(sums).with_max_len(1).for_each(|((tangents, mut task), sums)| {
+    tasks.into_par_iter().zip(sums).with_max_len(1).for_each(|((column, mut task), sums)| {
         let layer = task.layer;
-        tangents.iter().zip(segments).for_each(|(tangent, segment)| task.add_segment(segment, tangent));
-        task.add_compressed(segments.iter().zip(tangents.iter().map(|tangent| tangent.layers[layer].delta.as_slice())), sums);
+        of_column(column).zip(segments).for_each(|(tangent, segment)| task.add_segment(segment, tangent));
+        task.add_compressed(segments.iter().zip(of_column(column).map(|tangent| tangent.layers[layer].delta.as_slice())), sums);
     });
 }
 
@@ -408,9 +412,4 @@ impl<T: Real> LayerTangent<T> {
             },
         );
     }
-}
-
-/// Does `work`, compiled for the vector instructions that the processor has.
-fn vectorize(work: impl FnOnce()) {
-    Arch::new().dispatch(work);
 }

@@ -4,11 +4,14 @@
 //! caches and registers; where the right operand fits the first-level cache and lies there row by row, that copy is a fifth of the time.
 //! Tiles of the result stay in registers over all terms of the sum, and are written once.
 
+use std::array;
+
 use pulp::{Arch, MemMask, Simd, WithSimd};
 
 use crate::numeric::{Precision, Real};
 
-/// Rows of a tile: with two vectors a row, twelve of the sixteen vector registers that there are at least.
+/// Rows of a tile: with two vectors a row, twelve of the sixteen vector registers that there are at least. (Four vectors a row where there
+/// are 32 registers were half as fast: the compiler does not keep them there.)
 const ROWS: usize = 6;
 
 /// Most bytes of a right operand. Beyond, the copy pays: its rows are too far apart for the first-level cache to hold a column of tiles.
@@ -72,45 +75,49 @@ impl<T: Lanes> WithSimd for Sum<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let width = 2 * T::count::<S>();
-        for column in (0..self.columns).step_by(width) {
-            if column + width <= self.columns {
-                self.column_of_tiles::<S, false>(simd, column);
-            } else {
-                self.column_of_tiles::<S, true>(simd, column);
-            }
+        let lanes = T::count::<S>();
+        let whole = self.columns - self.columns % (2 * lanes);
+        for column in (0..whole).step_by(2 * lanes) {
+            self.column_of_tiles::<S, 2, false>(simd, column);
+        }
+        match self.columns - whole {
+            0 => {}
+            left if left <= lanes => self.column_of_tiles::<S, 1, true>(simd, whole),
+            _ => self.column_of_tiles::<S, 2, true>(simd, whole),
         }
     }
 }
 
 impl<T: Lanes> Sum<'_, T> {
     #[inline(always)]
-    fn column_of_tiles<S: Simd, const EDGE: bool>(&self, simd: S, column: usize) {
+    fn column_of_tiles<S: Simd, const V: usize, const EDGE: bool>(&self, simd: S, column: usize) {
         let whole = self.rows - self.rows % ROWS;
         for row in (0..whole).step_by(ROWS) {
-            self.tile::<S, ROWS, EDGE>(simd, row, column);
+            self.tile::<S, ROWS, V, EDGE>(simd, row, column);
         }
         match self.rows - whole {
-            1 => self.tile::<S, 1, EDGE>(simd, whole, column),
-            2 => self.tile::<S, 2, EDGE>(simd, whole, column),
-            3 => self.tile::<S, 3, EDGE>(simd, whole, column),
-            4 => self.tile::<S, 4, EDGE>(simd, whole, column),
-            5 => self.tile::<S, 5, EDGE>(simd, whole, column),
+            1 => self.tile::<S, 1, V, EDGE>(simd, whole, column),
+            2 => self.tile::<S, 2, V, EDGE>(simd, whole, column),
+            3 => self.tile::<S, 3, V, EDGE>(simd, whole, column),
+            4 => self.tile::<S, 4, V, EDGE>(simd, whole, column),
+            5 => self.tile::<S, 5, V, EDGE>(simd, whole, column),
             _ => {}
         }
     }
 
-    /// `R` rows of two vectors from (`row`, `column`) on; at the `EDGE` of the result as much of them as there is.
+    /// `R` rows of `V` vectors from (`row`, `column`) on; at the `EDGE` of the result as much of them as there is.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const EDGE: bool>(&self, simd: S, row: usize, column: usize) {
+    fn tile<S: Simd, const R: usize, const V: usize, const EDGE: bool>(&self, simd: S, row: usize, column: usize) {
         let lanes = T::count::<S>();
-        let masks = [0, 1].map(|v| T::first::<S>(simd, self.columns.saturating_sub(column + v * lanes).min(lanes)));
+        let masks: [_; V] = array::from_fn(|v| T::first::<S>(simd, self.columns.saturating_sub(column + v * lanes).min(lanes)));
         // SAFETY: the caller of `sum` vouches for all elements. The rows from `row` to `row + R` and, where this is no edge, the columns
-        // from `column` to `column + 2·lanes` are inside `out` and the operands; at an edge the masks leave out those that are not.
+        // from `column` to `column + V·lanes` are inside `out` and the operands; at an edge the masks leave out those that are not.
         unsafe {
             let out = self.out.add(row * self.columns + column);
-            let load = |from: *const T| [0, 1].map(|v| T::load::<S, EDGE>(simd, masks[v], from.wrapping_add(v * lanes)));
-            let mut sums = [[T::splat(simd, T::ZERO); 2]; R];
+            let load = |from: *const T| -> [T::Vector<S>; V] {
+                array::from_fn(|v| T::load::<S, EDGE>(simd, masks[v], from.wrapping_add(v * lanes)))
+            };
+            let mut sums = [[T::splat(simd, T::ZERO); V]; R];
             for Term { lhs, rhs, depth } in self.terms {
                 let (mut left, mut right) = (lhs.first.add(row * lhs.row_stride), rhs.first.add(column));
                 for _ in 0..*depth {
@@ -131,7 +138,7 @@ impl<T: Lanes> Sum<'_, T> {
                     let before = load(out.add(r * self.columns));
                     sums.iter_mut().zip(before).for_each(|(sum, before)| *sum = T::fused(simd, T::splat(simd, T::ONE), before, *sum));
                 }
-                for v in 0..2 {
+                for v in 0..V {
                     T::store::<S, EDGE>(simd, masks[v], out.wrapping_add(r * self.columns + v * lanes), sums[v]);
                 }
             }
@@ -173,7 +180,8 @@ macro_rules! lanes {
 
             #[inline(always)]
             fn first<S: Simd>(simd: S, count: usize) -> Self::Mask<S> {
-                simd.$first(0, <$count>::try_from(count).unwrap_or(<$count>::MAX))
+                // The mask alone: with what pulp adds to it each load in the innermost loop would be a call of a function.
+                MemMask::new(simd.$first(0, <$count>::try_from(count).unwrap_or(<$count>::MAX)).mask())
             }
 
             #[inline(always)]

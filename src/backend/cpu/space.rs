@@ -56,6 +56,15 @@ impl<T: Real> CpuSpace<T> {
         x.values.chunks_exact_mut(self.dim)
     }
 
+    /// Column by column: threads share out columns, then what is in them.
+    fn par_each<'a>(&self, x: &'a CpuBlock<T>) -> impl IndexedParallelIterator<Item = &'a [T]> {
+        x.values.par_chunks_exact(self.dim).with_max_len(1)
+    }
+
+    fn par_each_mut<'a>(&self, x: &'a mut CpuBlock<T>) -> impl IndexedParallelIterator<Item = &'a mut [T]> {
+        x.values.par_chunks_exact_mut(self.dim).with_max_len(1)
+    }
+
     fn count_readback(&self) {
         self.readbacks.fetch_add(1, Ordering::Relaxed);
     }
@@ -139,29 +148,29 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn dot(&self, x: &CpuBlock<T>, y: &CpuBlock<T>, s: &mut CpuScalars, out: Slot) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        for (column, (x, y)) in self.each(x).zip(self.each(y)).enumerate() {
-            s.set(out, column, chunks::par_dot(x, y));
-        }
+        let columns = self.par_each(x).zip(self.par_each(y));
+        let dots: Vec<f64> = columns.map(|(x, y)| chunks::par_dot(x, y)).collect();
+        dots.into_iter().enumerate().for_each(|(column, dot)| s.set(out, column, dot));
         Ok(())
     }
 
     fn normalize(&self, x: &mut CpuBlock<T>, s: &mut CpuScalars, out: Slot) -> Result<()> {
-        for (column, x) in self.each_mut(x).enumerate() {
+        let normalize = |x: &mut [T]| {
             let norm = chunks::par_dot(x, x).sqrt();
-            s.set(out, column, norm);
             if norm != 0.0 {
-                x.par_chunks_mut(CHUNK).flatten_iter().for_each(|x| *x = T::from_f64(x.to_f64() / norm));
+                chunks::par_divide(x, norm);
             }
-        }
+            norm
+        };
+        let norms: Vec<f64> = self.par_each_mut(x).map(normalize).collect();
+        norms.into_iter().enumerate().for_each(|(column, norm)| s.set(out, column, norm));
         Ok(())
     }
 
     fn sub_scaled(&self, y: &mut CpuBlock<T>, s: &CpuScalars, a: Slot, x: &CpuBlock<T>) -> Result<()> {
         assert_eq!(x.columns, y.columns, "columns");
-        for (column, (x, y)) in self.each(x).zip(self.each_mut(y)).enumerate() {
-            let a = s.at(a, column);
-            y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| chunks::sub_scaled(y, a, x));
-        }
+        let columns = self.par_each(x).zip(self.par_each_mut(y)).enumerate();
+        columns.for_each(|(column, (x, y))| chunks::par_sub_scaled(y, s.at(a, column), x));
         Ok(())
     }
 
@@ -192,15 +201,20 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         Ok(())
     }
 
-    /// Classical Gram-Schmidt, twice. The second pass takes its coefficients chunk by chunk from what the first has just written, so
-    /// that the basis is read from memory three times, not four.
+    /// Classical Gram-Schmidt, twice. The second pass takes its coefficients chunk by chunk from what the first has just written, and
+    /// ends there where they are no more than y's own rounding, ε/2 of its norm: to subtract them would leave as much (the "twice is
+    /// enough" of Daniel et al. 1976, with the remainder measured). Sums are in double precision, so in single precision that is the rule
+    /// and the basis is read from memory twice, not four times.
     fn orthogonalize(&self, basis: &CpuBasis<T>, y: &mut CpuBlock<T>) -> Result<()> {
         assert_eq!(basis.columns.len(), y.columns, "columns");
-        for (vectors, y) in basis.columns.iter().zip(self.each_mut(y)) {
+        let rounding = 0.5 * T::PRECISION.epsilon();
+        basis.columns.par_iter().zip(self.par_each_mut(y)).for_each(|(vectors, y)| {
             let first = chunks::par_coefficients(vectors, y);
-            let second = chunks::par_subtract_and_project(vectors, &first, y);
-            chunks::par_subtract(vectors, &second, y);
-        }
+            let (second, square) = chunks::par_subtract_and_project(vectors, &first, y);
+            if second.iter().map(|c| c * c).sum::<f64>() > rounding * rounding * square {
+                chunks::par_subtract(vectors, &second, y);
+            }
+        });
         Ok(())
     }
 
@@ -208,10 +222,10 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
         let columns = x.columns;
         assert_eq!(basis.columns.len(), columns, "columns");
         assert!(coefficients.len() <= basis.len * columns, "{} coefficients for {} blocks", coefficients.len(), basis.len);
-        for (j, (vectors, x)) in basis.columns.iter().zip(self.each_mut(x)).enumerate() {
+        basis.columns.par_iter().zip(self.par_each_mut(x)).enumerate().for_each(|(j, (vectors, x))| {
             let coefficients: Vec<f64> = coefficients.iter().skip(j).step_by(columns).copied().collect();
             chunks::par_combine(vectors, &coefficients, x);
-        }
+        });
         Ok(())
     }
 

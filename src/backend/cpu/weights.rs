@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::compressed::Panels;
+use super::instructions::vectorize;
 use super::linearization::{Input, Segment};
 use super::matmul::{View, ViewMut, add_product};
 use super::product::Tangent;
@@ -97,9 +98,14 @@ impl<T: Real> WeightTask<'_, T> {
         }
         if let Some(bias) = &mut self.bias {
             let mut sums = [0.0; ROWS];
-            for row in delta.chunks_exact(self.shape.outputs) {
-                sums.iter_mut().zip(&row[self.first_row..][..bias.len()]).for_each(|(sum, x)| *sum += x.to_f64());
-            }
+            vectorize(
+                #[inline(always)]
+                || {
+                    for row in delta.chunks_exact(self.shape.outputs) {
+                        sums.iter_mut().zip(&row[self.first_row..][..bias.len()]).for_each(|(sum, x)| *sum += x.to_f64());
+                    }
+                },
+            );
             bias.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
         }
     }

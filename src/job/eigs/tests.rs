@@ -32,6 +32,23 @@ fn ends_are_found_to_the_default_tolerance() {
     assert!(report.orthogonality < 1e-14 && report.miss_probability.unwrap() < 2e-3);
 }
 
+/// Without products of their own the intervals hold all the same, and the estimated errors, too, are larger than the errors.
+#[test]
+fn values_alone_have_intervals_and_estimated_errors() {
+    let spectrum = network_like(800);
+    let options = EigsOptions { bottom: 0, tol: Some(1e-5), tol_of: TolOf::Value, ..Default::default() };
+    let report = eigs(&MatrixOperator::diagonal(spectrum.clone()), &context(), &options, &[], None).unwrap();
+    assert!(report.accuracy_reached && report.warnings.is_empty(), "{:?}", report.warnings);
+    assert_ends(&report, &spectrum, 1e-5);
+    assert!(report.products.certification == 0 && report.stats.hvps == report.steps as u64 && report.orthogonality < 1e-14);
+    assert!(report.miss_margin > 4.0 * 3e-5 && report.miss_probability.unwrap() < 2e-3);
+    for (eigenvalue, exact) in report.eigenvalues.largest.iter().zip(spectrum.iter().filter(|&&x| x > 0.0)) {
+        let ([low, high], error) = (eigenvalue.interval.unwrap(), eigenvalue.value_error.unwrap());
+        assert!(low <= *exact && *exact <= high && eigenvalue.measured_residual.is_none(), "{eigenvalue:?}, exactly {exact}");
+        assert!((eigenvalue.value - exact).abs() <= error && error <= 1.01e-5 * 3.0, "{eigenvalue:?}, exactly {exact}");
+    }
+}
+
 #[test]
 fn products_in_single_precision_cost_no_more_than_their_error() {
     let spectrum = network_like(800);

@@ -2,7 +2,7 @@ use super::super::test_support::MatrixOperator;
 use super::*;
 
 fn options(top: usize, bottom: usize) -> EigenOptions {
-    EigenOptions { wanted: Wanted::Ends { top, bottom }, width: 1, capacity: 300, tol: 1e-10, max_products: 5000, seed: 0 }
+    EigenOptions { wanted: Wanted::Ends { top, bottom }, ..EigenOptions::default() }
 }
 
 fn solve(operator: &MatrixOperator, options: &EigenOptions) -> EigenSolution<MatrixOperator> {
@@ -57,6 +57,39 @@ fn ends_and_magnitudes_are_found_in_few_products() {
     let found = solve(&operator, &largest);
     let values: Vec<f64> = [&found.chosen.upper[..], &found.chosen.lower].concat().iter().map(|&i| found.pairs[i].ritz.value).collect();
     assert!(values.iter().zip([6.0, 4.0, -7.0, -5.0]).all(|(value, exact)| (value - exact).abs() < 1e-9), "{values:?}");
+}
+
+/// Values are there before vectors are: to the tolerance as well, and one that was passed over is found as before.
+#[test]
+fn values_converge_in_fewer_products_than_vectors() {
+    let spectrum = network_like(800);
+    let of_values = |seed, tol| EigenOptions { tol_of: TolOf::Value, tol, seed, ..options(5, 0) };
+    for (seed, tol) in [(0, 1e-5), (1, 1e-5), (2, 1e-3), (3, 1e-7), (4, 1e-5)] {
+        let found = check(&spectrum, &of_values(seed, tol), false);
+        let operator = MatrixOperator::diagonal(spectrum.clone());
+        let vectors = solve(&operator, &EigenOptions { tol_of: TolOf::Residual, ..of_values(seed, tol) });
+        assert!(found.search_products < vectors.search_products, "{} {}", found.search_products, vectors.search_products);
+        assert!(found.pairs.iter().all(|pair| pair.error <= tol * 3.0 && pair.ritz.residual <= found.margin));
+        assert!(found.pairs.iter().any(|pair| pair.ritz.residual > tol * 3.0), "the residuals are larger than the values' errors");
+    }
+    check(&[spectrum, vec![2.9; 3]].concat(), &of_values(0, 1e-5), false);
+}
+
+#[test]
+fn the_gap_is_what_others_leave_of_it() {
+    let (values, residuals) = ([1.0, 2.0, 5.0], [0.1, 0.5, 0.2]);
+    let error = |index| value_error(&values, |i| residuals[i], index);
+    assert!((error(0) - 0.01 / 0.5).abs() < 1e-15 && (error(1) - 0.25 / 0.9).abs() < 1e-15 && (error(2) - 0.04 / 2.5).abs() < 1e-15);
+    assert_eq!(value_error(&values, |_| 0.6, 0), 0.6, "where nothing is left the residual bounds it");
+    assert_eq!(value_error(&[3.0], |_| 0.6, 0), 0.0);
+}
+
+/// Three of one value, of which a single start sees one.
+#[test]
+fn without_a_confirmation_none_is_claimed() {
+    let operator = MatrixOperator::diagonal([vec![2.9; 3], network_like(100)].concat());
+    let found = solve(&operator, &EigenOptions { confirm: false, ..options(3, 0) });
+    assert!(found.converged && found.miss_probability.is_none() && found.confirmation_products == 0);
 }
 
 #[test]

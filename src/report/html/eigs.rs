@@ -20,12 +20,17 @@ pub fn eigs(document: &Document, provenance: &Provenance) -> String {
     ] {
         let path = format!("eigenvalues.{end}.0");
         if document.at(&path).is_some() {
+            let measured = format!("{path}.measured_residual");
+            let sure = match document.value(&measured) {
+                Some(_) => html! { "The residual measured by one more product is " (magnitude(document, &measured)) "." },
+                None => html! { "The value is off by about " (magnitude(document, &format!("{path}.value_error"))) "." },
+            };
             headlines.push(
                 Headline {
                     label,
                     value: with_bar(document, &format!("{path}.value"), &format!("{path}.residual"), 0.0),
                     words: html! { (words) },
-                    sure: html! { "The residual measured by one more product is " (magnitude(document, &format!("{path}.measured_residual"))) "." },
+                    sure,
                 }
                 .render(),
             );

@@ -21,6 +21,10 @@ pub fn eigs(out: &mut dyn Write, report: &EigsReport) -> io::Result<()> {
         let text = format!("largest |H y - value y| {}, largest |Y'Y - I| {}", magnitude(worst), magnitude(report.orthogonality));
         parts::line(out, "vectors", &text)?;
     }
+    let errors = report.eigenvalues.largest.iter().chain(&report.eigenvalues.smallest).filter_map(|value| value.value_error);
+    if let Some(worst) = errors.reduce(f64::max) {
+        parts::line(out, "values", &format!("off by about {} at most", magnitude(worst)))?;
+    }
     let EigsProducts { search, confirmation, certification } = report.products;
     let restarts = if report.restarts == 0 { String::new() } else { format!(" with {} restarts", report.restarts) };
     let text = format!("{}{restarts}, {confirmation} to confirm, {certification} to measure", count(search));
