@@ -39,7 +39,7 @@ impl Reach {
     /// Where the parameters in `chosen` are examined; `sources` are the values that each layer reads, as
     /// [`Layer::sources`](crate::model::Layer::sources).
     pub fn new<'a>(layout: &Layout, sources: impl IntoIterator<Item = &'a [usize]>, chosen: &[Range<usize>]) -> Self {
-        let holds = |range: &Range<usize>| chosen.iter().any(|chosen| chosen.start < range.end && range.start < chosen.end);
+        let holds = |range: &Range<usize>| chosen.iter().any(|chosen| chosen.start.max(range.start) < chosen.end.min(range.end));
         let mut reach = Self(Vec::with_capacity(layout.layers().len()));
         for (layer, sources) in layout.layers().iter().zip(sources) {
             let (weight, bias) = (holds(&layer.weight), layer.bias.as_ref().is_some_and(holds));

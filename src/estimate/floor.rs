@@ -26,8 +26,8 @@ pub struct Floor {
 impl Floor {
     /// The floor of a run in precision `epsilon` whose products were measured as `product`, (error, samples).
     pub fn new(epsilon: f64, product: Option<(f64, usize)>, dot: f64, orthogonality: Option<f64>) -> Self {
-        // No measurement proves a product better than its format.
-        let of_product = product.map_or(ROUNDING * epsilon, |(error, _)| error.max(epsilon));
+        // No measurement proves a product better than its format, nor than the sums in double precision that it is held against.
+        let of_product = product.map_or(ROUNDING * epsilon, |(error, _)| error.max(epsilon).max(ROUNDING * f64::EPSILON));
         Self {
             product: product.map(|(error, _)| error),
             samples: product.map_or(0, |(_, samples)| samples),
@@ -51,6 +51,7 @@ mod tests {
     fn parts_add_up_and_nothing_is_below_its_format() {
         assert_eq!(Floor::new(1e-7, Some((3e-7, 64)), 1e-8, Some(2e-8)).relative, 3e-7 + 1e-8 + 2e-8);
         assert_eq!(Floor::new(1e-7, Some((0.0, 64)), 0.0, None).relative, 1e-7);
+        assert_eq!(Floor::new(f64::EPSILON, Some((0.0, 64)), 0.0, None).relative, ROUNDING * f64::EPSILON);
         assert_eq!(Floor::assumed(1e-7).relative, ROUNDING * 1e-7);
     }
 }
