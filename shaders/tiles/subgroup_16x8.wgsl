@@ -2,9 +2,6 @@
 
 const ROWS: u32 = 16u;
 const VEC4: u32 = 2u;
-const ELEMENTS: u32 = 32u;
-
-alias Tile = array<mat4x4<f32>, 8>;
 
 // What a lane loads of one term: its rows' numbers, and its columns'.
 alias Numbers = vec2<f32>;

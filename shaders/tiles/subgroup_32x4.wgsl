@@ -2,9 +2,6 @@
 
 const ROWS: u32 = 32u;
 const VEC4: u32 = 1u;
-const ELEMENTS: u32 = 32u;
-
-alias Tile = array<mat4x4<f32>, 8>;
 
 // What a lane loads of one term: its rows' numbers, and its columns'.
 alias Numbers = vec4<f32>;

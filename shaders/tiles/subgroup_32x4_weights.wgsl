@@ -1,10 +1,6 @@
 // The operands of a weight product, four samples at a time, each lane its share of the rows and its own columns. Follows subgroup_32x4.wgsl
 // and positions.wgsl.
 
-fn block(column4: u32, offset4: u32) -> vec4<u32> {
-    return min(4u * column4 + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.columns - 1u)) * p.stride4 + offset4;
-}
-
 // Where the thread's four columns begin; past the end the last one repeats.
 alias Blocks = vec4<u32>;
 

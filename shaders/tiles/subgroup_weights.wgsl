@@ -4,6 +4,11 @@
 // samples, where half of that is promised).
 const LONGEST_SUM4: u32 = 64u;
 
+// Where four columns of samples begin; past the end the last one repeats.
+fn block(column4: u32, offset4: u32) -> vec4<u32> {
+    return min(4u * column4 + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(p.columns - 1u)) * p.stride4 + offset4;
+}
+
 fn total(tile: Tile, at: Position) -> Tile {
     return tile;
 }
