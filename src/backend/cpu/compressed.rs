@@ -8,68 +8,11 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::matmul::View;
+use super::panels::{LANES, Line, Panels, PanelsView};
 use crate::numeric::{Precision, Real};
 
 /// Rows of a group.
 const GROUP: usize = 4;
-
-/// Columns of a panel: a cache line of single precision.
-const LANES: usize = 16;
-
-/// One row of a panel.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(super) struct Line<T>([T; LANES]);
-
-/// A matrix in panels of [`LANES`] columns, one after another, each row by row; the last one is filled up with zeros.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Panels<T> {
-    lines: Vec<Line<T>>,
-    rows: usize,
-}
-
-impl<T: Real> Panels<T> {
-    /// Numbers that a `rows` × `columns` matrix takes.
-    pub(super) fn numbers(rows: usize, columns: usize) -> usize {
-        rows * columns.next_multiple_of(LANES)
-    }
-
-    /// Bytes of the panels.
-    pub(super) fn bytes(&self) -> usize {
-        self.lines.capacity() * size_of::<Line<T>>()
-    }
-
-    /// Makes this a copy of `matrix`.
-    pub(super) fn pack(&mut self, matrix: View<'_, T>) {
-        let (rows, columns) = matrix.extents();
-        self.reset(rows, columns);
-        for (panel, lines) in self.lines.chunks_exact_mut(rows.max(1)).enumerate() {
-            let first = panel * LANES;
-            let count = LANES.min(columns - first);
-            for (i, line) in lines.iter_mut().enumerate() {
-                line.0[..count].iter_mut().enumerate().for_each(|(j, number)| *number = matrix.at(i, first + j));
-            }
-        }
-    }
-
-    /// Makes this a `rows` × `columns` matrix of zeros.
-    pub(super) fn reset(&mut self, rows: usize, columns: usize) {
-        self.rows = rows;
-        self.lines.clear();
-        self.lines.resize(rows * columns.div_ceil(LANES), Line([T::ZERO; LANES]));
-    }
-
-    /// `out` += the transpose of the first columns, as many rows of `rows` numbers as `out` has.
-    pub(super) fn add_transposed_to(&self, out: &mut [T]) {
-        for (panel, out) in out.chunks_mut(LANES * self.rows).enumerate() {
-            let lines = &self.lines[panel * self.rows..][..self.rows];
-            for (j, out) in out.chunks_exact_mut(self.rows).enumerate() {
-                out.iter_mut().zip(lines).for_each(|(out, line)| *out += line.0[j]);
-            }
-        }
-    }
-}
 
 /// A matrix without the columns in which all rows of a group are zero.
 #[derive(Debug)]
@@ -90,11 +33,11 @@ struct Group {
 }
 
 impl<T: Real> Compressed<T> {
-    /// `matrix`, its rows grouped; none where that would list more than a share `limit` of its numbers or it is too large to count.
-    pub(super) fn new(matrix: View<'_, T>, limit: f64) -> Option<Self> {
-        let (rows, columns) = matrix.extents();
+    /// The `rows` × `columns` matrix with the numbers `at(row, column)`, its rows grouped; none where that would list more than a share
+    /// `limit` of its numbers or it is too large to count.
+    pub(super) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> T, limit: f64) -> Option<Self> {
         u32::try_from(rows.max(columns)).ok()?;
-        let patterns: Vec<Vec<u64>> = (0..rows).map(|i| pattern(columns, |j| matrix.at(i, j) != T::ZERO)).collect();
+        let patterns: Vec<Vec<u64>> = (0..rows).map(|i| pattern(columns, |j| at(i, j) != T::ZERO)).collect();
         let (mut groups, mut places, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for members in grouped(&patterns) {
             let mut group = Group { rows: [0; GROUP], count: members.len(), len: places.len() };
@@ -113,7 +56,7 @@ impl<T: Real> Compressed<T> {
         for group in &groups {
             let (listed, rest) = left.split_at(group.len);
             left = rest;
-            let value = |r: usize, j: u32| if r < group.count { matrix.at(group.rows[r] as usize, j as usize) } else { T::ZERO };
+            let value = |r: usize, j: u32| if r < group.count { at(group.rows[r] as usize, j as usize) } else { T::ZERO };
             values.extend(listed.iter().map(|&j| std::array::from_fn(|r| value(r, j))));
         }
         places.shrink_to_fit();
@@ -128,23 +71,16 @@ impl<T: Real> Compressed<T> {
             + self.values.capacity() * size_of::<[T; GROUP]>()
     }
 
-    /// `out` ← this · `rhs`, row by row, `width` columns.
-    pub(super) fn multiply(&self, rhs: &Panels<T>, out: &mut [T], width: usize) {
-        for (panel, lines) in rhs.lines.chunks_exact(rhs.rows).enumerate() {
-            let first = panel * LANES;
-            self.panel(lines, |row, at, values| {
-                let begin = first + at;
-                if begin < width {
-                    let count = values.len().min(width - begin);
-                    out[row * width + begin..][..count].copy_from_slice(&values[..count]);
-                }
-            });
+    /// `out` ← this · `rhs`.
+    pub(super) fn multiply(&self, rhs: PanelsView<'_, T>, out: &mut Panels<T>) {
+        for (lines, out) in rhs.panels().zip(out.panels_mut()) {
+            self.panel(lines, |row, at, values| out[row].0[at..at + values.len()].copy_from_slice(values));
         }
     }
 
-    /// `out` += this · `rhs`.
-    pub(super) fn add_product(&self, rhs: &Panels<T>, out: &mut Panels<T>) {
-        for (lines, out) in rhs.lines.chunks_exact(rhs.rows).zip(out.lines.chunks_exact_mut(out.rows)) {
+    /// `out` ← `out` + this · `rhs`.
+    pub(super) fn add_product(&self, rhs: PanelsView<'_, T>, out: &mut Panels<T>) {
+        for (lines, out) in rhs.panels().zip(out.panels_mut()) {
             self.panel(lines, |row, at, values| out[row].0[at..].iter_mut().zip(values).for_each(|(out, &value)| *out += value));
         }
     }
@@ -278,26 +214,23 @@ mod tests {
         let lhs = sparse::<T>(rows, columns);
         let rhs: Vec<T> = (0..columns * width).map(|at| T::from_f64(((at * 5) % 13) as f64 - 6.0)).collect();
         let exact = |i: usize, n: usize| (0..columns).map(|j| lhs[i * columns + j] * rhs[j * width + n]).sum::<T>();
-        let mut panels = Panels::default();
-        panels.pack(View::new(&rhs, columns, width));
-        let compressed = Compressed::new(View::new(&lhs, rows, columns), f64::INFINITY).unwrap();
-        let mut out = vec![T::from_f64(f64::NAN); rows * width];
-        compressed.multiply(&panels, &mut out, width);
+        let panels = Panels::new(&rhs, width);
+        let compressed = Compressed::new(rows, columns, |i, j| lhs[i * columns + j], f64::INFINITY).unwrap();
+        let mut out = Panels::new(&vec![T::from_f64(f64::NAN); rows * width], width);
+        compressed.multiply(panels.view(), &mut out);
         let mut sums = Panels::default();
         sums.reset(rows, width);
-        let lines = panels.lines.chunks_exact(panels.rows);
-        for (lines, sums) in lines.zip(sums.lines.chunks_exact_mut(sums.rows)) {
+        for (lines, sums) in panels.panels().zip(sums.panels_mut()) {
             // Without vector instructions, as on a processor that has none.
             let write = |row: usize, at: usize, values: &[T]| sums[row].0[at..].iter_mut().zip(values).for_each(|(sum, &x)| *sum += x);
             PanelProduct { lhs: &compressed, lines, write }.with_simd(pulp::Scalar::new());
         }
-        compressed.add_product(&panels, &mut sums);
-        let mut transposed = vec![T::ONE; width * rows];
-        sums.add_transposed_to(&mut transposed);
+        compressed.add_product(panels.view(), &mut sums);
+        let (out, sums) = (out.to_rows(), sums.to_rows());
         for i in 0..rows {
             for n in 0..width {
                 assert_eq!(out[i * width + n], exact(i, n), "{rows} × {columns} × {width}, ({i}, {n})");
-                assert_eq!(transposed[n * rows + i], T::ONE + exact(i, n) + exact(i, n), "added, ({i}, {n})");
+                assert_eq!(sums[i * width + n], exact(i, n) + exact(i, n), "added, ({i}, {n})");
             }
         }
     }
@@ -313,9 +246,9 @@ mod tests {
     #[test]
     fn rows_that_are_alike_share_a_group() {
         let rows: Vec<f32> = (0..8).flat_map(|i| (0..10).map(move |j| if j % 2 == i % 2 { 1.0 } else { 0.0 })).collect();
-        let compressed = Compressed::new(View::new(&rows, 8, 10), 0.5).unwrap();
+        let compressed = Compressed::new(8, 10, |i, j| rows[i * 10 + j], 0.5).unwrap();
         assert_eq!(compressed.groups.iter().map(|group| group.rows).collect::<Vec<_>>(), [[0, 2, 4, 6], [1, 3, 5, 7]]);
         assert_eq!((compressed.places.len(), compressed.values.len()), (10, 10));
-        assert!(Compressed::new(View::new(&rows, 8, 10), 0.49).is_none());
+        assert!(Compressed::new(8, 10, |i, j| rows[i * 10 + j], 0.49).is_none());
     }
 }

@@ -7,10 +7,13 @@
 //! Samples come in segments, each with arrays of its own, so that a product can walk through them with bounded scratch (and one
 //! that does not fit in memory could be made again for each walk).
 
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
 use super::compressed::Compressed;
 use super::loss::{LossCurvature, LossJet};
-use super::matmul::{View, ViewMut, add_product, assign_product};
-use super::norm::{self, Standard};
+use super::norm::{self, Standard, StandardPanels};
+use super::panels::{LANES, Panels};
 use super::shape::{LayerShape, OpShape, Units, dense_inputs};
 use crate::curvature::{Curvature, Objective};
 use crate::error::{Error, Result};
@@ -21,6 +24,8 @@ use crate::numeric::Real;
 #[derive(Debug)]
 pub(super) struct Segment<T> {
     pub(super) samples: usize,
+    /// 1 for each of them, what a bias is multiplied with, [r, 1].
+    pub(super) ones: Panels<T>,
     /// Their summed, weighted loss.
     pub(super) loss: f64,
     /// z_0 to z_L, those that dense layers read.
@@ -29,24 +34,24 @@ pub(super) struct Segment<T> {
     pub(super) loss_curvature: LossCurvature,
 }
 
-/// One layer's arrays, [r, width] row by row.
+/// One layer's arrays, [r, width].
 #[derive(Debug)]
 pub(super) struct LayerSegment<T> {
     /// φ'(a); none where it is 1 everywhere.
-    pub(super) slope: Option<Vec<T>>,
+    pub(super) slope: Option<Panels<T>>,
     /// g ⊙ φ''(a); none where it is 0 everywhere.
-    pub(super) bend: Option<Vec<T>>,
+    pub(super) bend: Option<Panels<T>>,
     /// δ = g ⊙ φ'(a); empty where a layer without parameters needs none.
-    pub(super) delta: Vec<T>,
+    pub(super) delta: Panels<T>,
     /// Of a layer that normalizes.
-    pub(super) standard: Option<Standard<T>>,
+    pub(super) standard: Option<StandardPanels<T>>,
 }
 
 /// The input of dense layers.
 #[derive(Debug)]
 pub(super) enum Input<T> {
-    /// [r, inputs], row by row.
-    Dense(Vec<T>),
+    /// [r, inputs].
+    Dense(Panels<T>),
     /// Where most of it is zero: without the zeros that some samples have in common, and transposed, without those that some inputs have.
     Compressed { by_sample: Compressed<T>, by_input: Compressed<T> },
 }
@@ -58,7 +63,7 @@ const COMPRESSED: f64 = 0.4;
 pub(super) struct Forward {
     slope: Vec<f64>,
     second: Vec<f64>,
-    standard: Option<Standard<f64>>,
+    standard: Option<Standard>,
 }
 
 impl<T: Real> Segment<T> {
@@ -71,7 +76,8 @@ impl<T: Real> Segment<T> {
         let (values, forward) = forward(objective, network, first_sample, samples);
         let outputs = &values[values.len() - 1];
         let jet = LossJet::new(objective, curvature.output_curvature(), first_sample, outputs);
-        let round = |values: &[f64], name: &str, layer: usize| rounded(values, name, layer, first_sample, samples);
+        let round_rows = |values: &[f64], name: &str, layer: usize| rounded(values, name, layer, first_sample, samples);
+        let round = |values: &[f64], name: &str, layer: usize| Ok(Panels::new(&round_rows(values, name, layer)?, values.len() / samples));
         let inputs = values.iter().enumerate().map(|(value, numbers)| {
             let reader = network.readers(value).into_iter().find(|&reader| network.layers()[reader].dense().is_some());
             reader.map(|reader| Ok(Input::Dense(round(numbers, "an input", reader)?))).transpose()
@@ -89,12 +95,21 @@ impl<T: Real> Segment<T> {
             kept.push(LayerSegment {
                 slope: (layer.activation != Activation::Identity).then(|| round(&slope, "a derivative", l)).transpose()?,
                 bend: bend.map(|bend| round(&bend, "a second derivative", l)).transpose()?,
-                delta: if layer.op == Op::Add { Vec::new() } else { round(&delta, "a gradient", l)? },
-                standard: standard.map(|standard| standard.round(|values| round(values, "a normalized number", l))).transpose()?,
+                delta: if layer.op == Op::Add { Panels::default() } else { round(&delta, "a gradient", l)? },
+                standard: standard
+                    .map(|standard| standard.round(samples, |values| round_rows(values, "a normalized number", l)))
+                    .transpose()?,
             });
         }
         kept.reverse();
-        Ok(Self { samples, loss: jet.value, inputs, layers: kept, loss_curvature: jet.curvature })
+        Ok(Self {
+            samples,
+            ones: Panels::new(&vec![T::ONE; samples], 1),
+            loss: jet.value,
+            inputs,
+            layers: kept,
+            loss_curvature: jet.curvature,
+        })
     }
 
     /// Adds to `units` those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not. Of a
@@ -108,7 +123,9 @@ impl<T: Real> Segment<T> {
                 Some(slope) => mark(slope, &mut units.0[l + 1]),
                 None => units.0[l + 1].fill(true),
             }
-            mark(layer.bend.as_deref().unwrap_or_default(), &mut units.0[l + 1]);
+            if let Some(bend) = &layer.bend {
+                mark(bend, &mut units.0[l + 1]);
+            }
         }
     }
 
@@ -125,17 +142,14 @@ impl<T: Real> Segment<T> {
         }
     }
 
-    /// Whether zeros of the network's inputs are left out.
-    pub(super) fn is_compressed(&self) -> bool {
-        matches!(self.inputs[0], Some(Input::Compressed { .. }))
-    }
-
     /// Leaves out zeros of the network's inputs, where they are most of them.
     pub(super) fn compress(&mut self) {
         let Some(Input::Dense(input)) = &self.inputs[0] else { return };
-        let matrix = View::new(input, self.samples, input.len() / self.samples);
-        let by_sample = Compressed::new(matrix, COMPRESSED);
-        let by_input = by_sample.is_some().then(|| Compressed::new(matrix.transposed(), COMPRESSED)).flatten();
+        let (samples, numbers) = (self.samples, input.to_rows());
+        let inputs = numbers.len() / samples;
+        let by_sample = Compressed::new(samples, inputs, |sample, i| numbers[sample * inputs + i], COMPRESSED);
+        let by_input =
+            by_sample.as_ref().and_then(|_| Compressed::new(inputs, samples, |i, sample| numbers[sample * inputs + i], COMPRESSED));
         if let (Some(by_sample), Some(by_input)) = (by_sample, by_input) {
             self.inputs[0] = Some(Input::Compressed { by_sample, by_input });
         }
@@ -143,16 +157,19 @@ impl<T: Real> Segment<T> {
 
     /// Bytes of the arrays.
     pub(super) fn bytes(&self) -> usize {
-        let of = |array: &Vec<T>| array.capacity() * size_of::<T>();
         let input = |input: &Input<T>| match input {
-            Input::Dense(values) => of(values),
+            Input::Dense(numbers) => numbers.bytes(),
             Input::Compressed { by_sample, by_input } => by_sample.bytes() + by_input.bytes(),
         };
         let layer = |layer: &LayerSegment<T>| {
-            let standard = layer.standard.as_ref().map_or(0, Standard::bytes);
-            standard + of(&layer.delta) + layer.slope.as_ref().map_or(0, of) + layer.bend.as_ref().map_or(0, of)
+            let standard = layer.standard.as_ref().map_or(0, StandardPanels::bytes);
+            let factors = [&layer.slope, &layer.bend].into_iter().flatten().map(Panels::bytes).sum::<usize>();
+            standard + layer.delta.bytes() + factors
         };
-        self.inputs.iter().flatten().map(input).sum::<usize>() + self.layers.iter().map(layer).sum::<usize>() + self.loss_curvature.bytes()
+        self.ones.bytes()
+            + self.inputs.iter().flatten().map(input).sum::<usize>()
+            + self.layers.iter().map(layer).sum::<usize>()
+            + self.loss_curvature.bytes()
     }
 
     /// Numbers that the arrays of one sample have, those of the loss not counted.
@@ -160,9 +177,11 @@ impl<T: Real> Segment<T> {
         let layer = |shape: &LayerShape| {
             let kept = usize::from(shape.has_delta()) + usize::from(shape.sloped) + usize::from(shape.curved);
             let standard = if let OpShape::Norm(norm) = &shape.op { norm.numbers_per_sample() } else { 0 };
-            shape.outputs * kept + standard
+            Panels::<T>::count(kept, shape.outputs) + standard
         };
-        dense_inputs(shapes).iter().map(|(_, width)| width).sum::<usize>() + shapes.iter().map(layer).sum::<usize>()
+        Panels::<T>::count(1, 1)
+            + dense_inputs(shapes).iter().map(|&(_, width)| Panels::<T>::count(1, width)).sum::<usize>()
+            + shapes.iter().map(layer).sum::<usize>()
     }
 
     /// Bytes that are taken while one sample's arrays are made, and given back.
@@ -177,7 +196,7 @@ impl<T: Real> Segment<T> {
             OpShape::Dense | OpShape::Add => 4 * shape.outputs,
         };
         let inputs = if is_chain { 0 } else { shapes.first().map_or(0, |shape| shape.inputs) };
-        (shapes.iter().map(forward).sum::<usize>() + inputs + 4 * outputs + 3 * widest) * size_of::<f64>()
+        (shapes.iter().map(forward).sum::<usize>() + inputs + 4 * outputs + 3 * widest) * size_of::<f64>() + widest * size_of::<T>()
     }
 }
 
@@ -207,19 +226,16 @@ pub(super) fn forward(objective: &Objective, network: &Network, first_sample: us
 }
 
 /// Adds to `upstream`, ∂loss/∂z by value, what comes back through `layer`; an empty one is 0.
-fn backward(layer: &Layer, standard: Option<&Standard<f64>>, delta: &[f64], samples: usize, upstream: &mut [Vec<f64>]) {
+fn backward(layer: &Layer, standard: Option<&Standard>, delta: &[f64], samples: usize, upstream: &mut [Vec<f64>]) {
     for &source in layer.sources.iter().filter(|&&source| source > 0) {
         let g = &mut upstream[source];
         let is_first = g.is_empty();
         match (&layer.op, standard) {
             (Op::Dense(dense), _) => {
                 g.resize(samples * dense.inputs, 0.0);
-                let multiply = if is_first { assign_product } else { add_product };
-                multiply(
-                    ViewMut::new(g, samples, dense.inputs),
-                    View::new(delta, samples, dense.outputs),
-                    View::new(&dense.weight, dense.outputs, dense.inputs),
-                );
+                let (delta, weight) = (matrix(delta, dense.outputs), matrix(&dense.weight, dense.inputs));
+                let accumulate = if is_first { Accum::Replace } else { Accum::Add };
+                matmul(MatMut::from_row_major_slice_mut(g, samples, dense.inputs), accumulate, delta, weight, 1.0, Par::Seq);
             }
             (Op::Norm(norm), Some(standard)) => {
                 g.resize(delta.len(), 0.0);
@@ -238,18 +254,20 @@ fn add_to(x: &mut [f64], y: &[f64]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
 }
 
-/// Sets what is not 0 in some row of `values`.
-fn mark<T: Real>(values: &[T], found: &mut [bool]) {
-    for row in values.chunks_exact(found.len()) {
-        found.iter_mut().zip(row).for_each(|(found, &value)| *found |= value != T::ZERO);
+/// Sets what is not 0 in some row of `numbers`.
+fn mark<T: Real>(numbers: &Panels<T>, found: &mut [bool]) {
+    for (lines, found) in numbers.panels().zip(found.chunks_mut(LANES)) {
+        for line in lines {
+            found.iter_mut().zip(line.0).for_each(|(found, number)| *found |= number != T::ZERO);
+        }
     }
 }
 
-/// Leaves the columns of `values` that are `kept`.
-fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
-    let mut column = kept.iter().cycle();
-    values.retain(|_| column.next().is_some_and(|&kept| kept));
-    values.shrink_to_fit();
+/// Leaves the columns of `numbers` that are `kept`.
+fn keep<T: Real>(numbers: &mut Panels<T>, kept: &[bool]) {
+    let (mut rows, mut column) = (numbers.to_rows(), kept.iter().cycle());
+    rows.retain(|_| column.next().is_some_and(|&kept| kept));
+    *numbers = Panels::new(&rows, kept.iter().filter(|&&kept| kept).count());
 }
 
 /// a = z Wᵀ + b, [samples, outputs].
@@ -258,12 +276,14 @@ fn affine(layer: &Dense, z: &[f64], samples: usize) -> Vec<f64> {
         Some(bias) => bias.repeat(samples),
         None => vec![0.0; samples * layer.outputs],
     };
-    add_product(
-        ViewMut::new(&mut a, samples, layer.outputs),
-        View::new(z, samples, layer.inputs),
-        View::new(&layer.weight, layer.outputs, layer.inputs).transposed(),
-    );
+    let (z, weight) = (matrix(z, layer.inputs), matrix(&layer.weight, layer.inputs));
+    matmul(MatMut::from_row_major_slice_mut(&mut a, samples, layer.outputs), Accum::Add, z, weight.transpose(), 1.0, Par::Seq);
     a
+}
+
+/// The matrix of `columns` columns stored in `values` row by row.
+fn matrix(values: &[f64], columns: usize) -> MatRef<'_, f64> {
+    MatRef::from_row_major_slice(values, values.len() / columns, columns)
 }
 
 /// a ← φ(a); yields φ'(a) and φ''(a).

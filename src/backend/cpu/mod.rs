@@ -8,14 +8,16 @@ mod chunks;
 mod compressed;
 mod forward;
 mod instructions;
+mod lanes;
 mod linearization;
 mod loss;
-pub mod matmul;
+pub mod multiply;
 mod norm;
+mod operands;
+pub mod panels;
 mod peak;
 mod product;
 mod shape;
-mod small;
 mod space;
 mod weights;
 
@@ -34,7 +36,8 @@ use crate::krylov::{LinearOperator, Slot};
 use crate::numeric::Real;
 pub use forward::loss_at;
 use linearization::Segment;
-use product::{Blocking, Scratch, Weights};
+use operands::{Operands, Parameters, Role};
+use product::{Blocking, Scratch};
 use shape::{Kept, LayerShape, Units};
 pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
 
@@ -61,8 +64,8 @@ pub struct Cpu<T> {
     /// Without the units that are left out, as all that follows.
     shapes: Vec<LayerShape>,
     parameters: Vec<T>,
-    /// The transposed weights of a small network.
-    transposed: Option<Vec<T>>,
+    /// Their weights as the passes take them.
+    operands: Operands<T>,
     /// Of all samples where the linearization is cached; else none.
     segments: Vec<Segment<T>>,
     /// f(θ).
@@ -152,11 +155,8 @@ impl<T: Real> Cpu<T> {
             parameters = small;
         }
         let shapes = shape::shapes(network, curvature, reduction.as_ref().map(|(units, _)| units));
-        let transposed = Blocking::new(objective.dim()).is_small().then(|| {
-            let mut transposed = vec![T::ZERO; parameters.len()];
-            product::transpose(&shapes, &parameters, &mut transposed);
-            transposed
-        });
+        let mut operands = Operands::default();
+        operands.pack(&shapes, Role::Point, &parameters);
         let mut operator = Self {
             space: CpuSpace::new(objective.dim()),
             objective: objective.clone(),
@@ -166,7 +166,7 @@ impl<T: Real> Cpu<T> {
             shapes,
             reduction,
             parameters,
-            transposed,
+            operands,
             segments,
             loss,
             mean_gradient: None,
@@ -196,12 +196,12 @@ impl<T: Real> Cpu<T> {
         };
         let loss = factors * objective.network().outputs() * samples * size_of::<f64>();
         let mean_gradient = if curvature.is_centred() { objective.dim() } else { 0 };
-        let transposed = if Blocking::new(objective.dim()).is_small() { objective.dim() } else { 0 };
+        let operands = Operands::<T>::numbers(&shapes, Role::Point);
         let at_once = samples.div_ceil(segment_size(objective, samples)).min(Blocking::new(objective.dim()).wave);
         let passing = at_once * segment_size(objective, samples) * Segment::<T>::passing_bytes_per_sample(&shapes);
         let columns = columns_at_once::<T>(objective, curvature, schedule);
         Footprint::default()
-            .with("parameters", numbers(objective.dim() + transposed + mean_gradient), 0)
+            .with("parameters", numbers(objective.dim() + operands + mean_gradient), 0)
             .with("linearization", numbers(Segment::<T>::numbers_per_sample(&shapes) * samples), 0)
             .with("loss", loss as u64, 0)
             .with("passes at the point", passing as u64, 0)
@@ -257,7 +257,7 @@ impl<T: Real> Cpu<T> {
     fn add_product(&self, shapes: &[LayerShape], segments: &[Segment<T>], workspace: &mut Workspace<T>, x: &[T], y: &mut [T]) {
         let Workspace { passes, small_x, small_y } = workspace;
         let blocking = Blocking::new(self.objective.dim());
-        let parameters = Weights { values: &self.parameters, transposed: self.transposed.as_deref() };
+        let parameters = Parameters { values: &self.parameters, operands: &self.operands };
         let mut multiply = |x: &[T], y: &mut [T]| {
             for wave in segments.chunks(blocking.wave) {
                 product::add_operator_product(shapes, blocking, parameters, wave, passes, x, y);
@@ -403,7 +403,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
         let workspace = self.scratch();
         let small = size_of::<T>() * (workspace.small_x.capacity() + workspace.small_y.capacity());
         size_of_val(self.parameters.as_slice())
-            + self.transposed.as_ref().map_or(0, |weights| size_of_val(weights.as_slice()))
+            + self.operands.bytes()
             + self.mean_gradient.as_ref().map_or(0, |g| size_of_val(g.as_slice()))
             + linearization
             + places

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::compressed::Panels;
 use super::instructions::vectorize;
 use super::linearization::{Input, Segment};
-use super::matmul::{View, ViewMut, add_product};
+use super::multiply::{Found, Term, multiply_transposed};
+use super::panels::{LANES, Panels};
 use super::product::Tangent;
 use super::shape::{LayerShape, OpShape};
 use crate::numeric::Real;
@@ -13,24 +13,45 @@ use crate::numeric::Real;
 /// Most rows of a layer whose weight products one task sums: few enough for several threads to share a layer.
 const ROWS: usize = 128;
 
-/// Arrays of a task that sums the weight products of compressed inputs.
+/// The sums of one task, until they are added to its parameters. Each is empty before the first segment that adds to it.
 #[derive(Debug, Default)]
-pub(super) struct CompressedSums<T> {
-    /// R δ of a segment.
-    pub(super) delta: Panels<T>,
-    /// The sum over the segments, [inputs, rows].
-    pub(super) weight: Panels<T>,
+pub(super) struct WeightSums<T> {
+    /// [rows, inputs].
+    dense: Panels<T>,
+    /// Of compressed inputs, [inputs, rows].
+    compressed: Panels<T>,
+}
+
+impl<T: Real> WeightSums<T> {
+    /// Numbers that the sums of all tasks have.
+    pub(super) fn numbers(shapes: &[LayerShape]) -> usize {
+        let layer = |(l, shape): (usize, &LayerShape)| {
+            let rows = shape.task_rows();
+            let task = |first: usize| {
+                let rows = rows.min(shape.outputs - first);
+                let compressed = if l == 0 { Panels::<T>::count(shape.inputs, rows) } else { 0 };
+                Panels::<T>::count(rows, shape.inputs) + compressed
+            };
+            let tasks = (0..shape.outputs).step_by(rows).map(task);
+            if matches!(shape.op, OpShape::Dense) { tasks.sum() } else { 0 }
+        };
+        shapes.iter().enumerate().map(layer).sum()
+    }
+
+    /// Bytes of the sums.
+    pub(super) fn bytes(&self) -> usize {
+        self.dense.bytes() + self.compressed.bytes()
+    }
 }
 
 /// y ← y + ∇f for the part of f that the samples of `segments` make.
 pub(super) fn add_gradient<T: Real>(shapes: &[LayerShape], segments: &[Segment<T>], y: &mut [T]) {
     weight_tasks(shapes, y).into_par_iter().with_max_len(1).for_each(|mut task| {
+        let mut sums = WeightSums::default();
         for segment in segments {
-            task.add(segment, &segment.layers[task.layer].delta);
+            task.add(segment, &segment.layers[task.layer].delta, None, &mut sums);
         }
-        let layer = task.layer;
-        let deltas = segments.iter().map(|segment| (segment, segment.layers[layer].delta.as_slice()));
-        task.add_compressed(deltas, &mut CompressedSums::default());
+        task.finish(&mut sums);
     });
 }
 
@@ -67,84 +88,100 @@ pub(super) fn weight_tasks<'a, T: Real>(shapes: &'a [LayerShape], mut y: &'a mut
 }
 
 impl LayerShape {
-    /// Rows whose weight products one task sums.
-    pub(super) fn task_rows(&self) -> usize {
-        self.outputs.div_ceil(self.outputs.div_ceil(ROWS).max(2))
+    /// Rows whose weight products one task sums: whole panels of δ.
+    fn task_rows(&self) -> usize {
+        self.outputs.div_ceil(self.outputs.div_ceil(ROWS).max(2)).next_multiple_of(LANES)
     }
 }
 
 impl<T: Real> WeightTask<'_, T> {
     /// Adds what `segment` makes of the product along the direction of `tangent`.
-    pub(super) fn add_segment(&mut self, segment: &Segment<T>, tangent: &Tangent<T>) {
-        let (layer, tangents) = (&segment.layers[self.layer], &tangent.layers);
-        self.add(segment, &tangents[self.layer].delta);
-        if !self.shape.mixed || self.weight.is_empty() {
-            return;
-        }
-        match (&self.shape.op, self.shape.sources[0].layer) {
-            (OpShape::Dense, Some(source)) => self.add_weights(segment.samples, &layer.delta, &tangents[source].output),
-            (OpShape::Norm(_), _) => self.add_unit_products(&layer.delta, &tangents[self.layer].units),
-            _ => {}
-        }
+    pub(super) fn add_segment(&mut self, segment: &Segment<T>, tangent: &Tangent<T>, sums: &mut WeightSums<T>) {
+        self.add(segment, &tangent.layers[self.layer].delta, Some(tangent).filter(|_| self.shape.mixed), sums);
     }
 
-    /// weights += δᵀ z, of a normalization Σ δ ⊙ x̂, and biases += Σ δ, for the task's rows.
-    fn add(&mut self, segment: &Segment<T>, delta: &[T]) {
-        match (&self.shape.op, &segment.inputs[self.shape.sources[0].value], &segment.layers[self.layer].standard) {
+    /// Adds δᵀ z, of a normalization Σ δ ⊙ x̂, and Σ δ to the biases; then what mixes the gradient with the direction of `tangent`.
+    fn add(&mut self, segment: &Segment<T>, delta: &Panels<T>, tangent: Option<&Tangent<T>>, sums: &mut WeightSums<T>) {
+        let (layer, source) = (&segment.layers[self.layer], self.shape.sources[0]);
+        match (&self.shape.op, &layer.standard) {
             _ if self.weight.is_empty() => {}
-            (OpShape::Dense, Some(Input::Dense(input)), _) => self.add_weights(segment.samples, delta, input),
-            (OpShape::Norm(_), _, Some(standard)) => self.add_unit_products(delta, &standard.units),
+            (OpShape::Dense, _) => {
+                let moved = tangent.zip(source.layer).map(|(tangent, source)| (&layer.delta, &tangent.layers[source].output));
+                self.add_weights(delta, segment.inputs[source.value].as_ref(), moved, sums);
+            }
+            (OpShape::Norm(_), Some(standard)) => {
+                self.add_unit_products(delta, &standard.units);
+                if let Some(tangent) = tangent {
+                    self.add_unit_products(&layer.delta, &tangent.layers[self.layer].units);
+                }
+            }
             _ => {}
         }
-        if let Some(bias) = &mut self.bias {
-            let mut sums = [0.0; ROWS];
-            vectorize(
-                #[inline(always)]
-                || {
-                    for row in delta.chunks_exact(self.shape.outputs) {
-                        sums.iter_mut().zip(&row[self.first_row..][..bias.len()]).for_each(|(sum, x)| *sum += x.to_f64());
-                    }
-                },
-            );
-            bias.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
+        self.add_biases(delta);
+    }
+
+    /// δᵀ z, and δᵀ z of what is `moved`.
+    fn add_weights(&self, delta: &Panels<T>, input: Option<&Input<T>>, moved: Option<(&Panels<T>, &Panels<T>)>, sums: &mut WeightSums<T>) {
+        let (inputs, rows) = (self.shape.inputs, self.weight.len() / self.shape.inputs);
+        let dense = match input {
+            Some(Input::Compressed { by_input, .. }) => {
+                if sums.compressed.is_empty() {
+                    sums.compressed.reset(inputs, rows);
+                }
+                by_input.add_product(delta.view().columns(self.first_row, rows), &mut sums.compressed);
+                None
+            }
+            Some(Input::Dense(input)) => Some((delta, input)),
+            None => None,
+        };
+        let pairs = [dense, moved].into_iter().flatten();
+        let terms: Vec<_> = pairs.map(|(delta, z)| Term { lhs: delta.view().columns(self.first_row, rows), rhs: z.view() }).collect();
+        if terms.is_empty() {
+            return;
         }
+        let found = if sums.dense.is_empty() { Found::Lost } else { Found::Kept };
+        sums.dense.resize(rows, inputs);
+        multiply_transposed(&mut sums.dense, found, &terms);
     }
 
     /// weights += Σ x ⊙ y over the samples, for the task's rows.
-    fn add_unit_products(&mut self, x: &[T], y: &[T]) {
-        let (width, rows) = (self.shape.outputs, self.weight.len());
-        let mut sums = [0.0; ROWS];
-        for (x, y) in x.chunks_exact(width).zip(y.chunks_exact(width)) {
-            let pairs = x[self.first_row..][..rows].iter().zip(&y[self.first_row..][..rows]);
-            sums.iter_mut().zip(pairs).for_each(|(sum, (x, y))| *sum += x.to_f64() * y.to_f64());
-        }
-        self.weight.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
-    }
-
-    /// weights += Σ δᵀ z over those of the segments, each with its δ, whose input is compressed.
-    pub(super) fn add_compressed<'a>(&mut self, deltas: impl Iterator<Item = (&'a Segment<T>, &'a [T])>, sums: &mut CompressedSums<T>) {
-        let rows = self.weight.len() / self.shape.row_length();
-        let mut found = false;
-        for (segment, delta) in deltas.take_while(|_| rows > 0) {
-            let Some(Input::Compressed { by_input, .. }) = &segment.inputs[self.shape.sources[0].value] else { continue };
-            if !std::mem::replace(&mut found, true) {
-                sums.weight.reset(self.shape.inputs, rows);
+    fn add_unit_products(&mut self, x: &Panels<T>, y: &Panels<T>) {
+        let panels = x.panels().zip(y.panels()).skip(self.first_row / LANES);
+        for (out, (x, y)) in self.weight.chunks_mut(LANES).zip(panels) {
+            let mut sums = [0.0; LANES];
+            for (x, y) in x.iter().zip(y) {
+                sums.iter_mut().zip(x.0.iter().zip(&y.0)).for_each(|(sum, (x, y))| *sum += x.to_f64() * y.to_f64());
             }
-            sums.delta.pack(View::new(delta, segment.samples, self.shape.outputs).columns(self.first_row, rows));
-            by_input.add_product(&sums.delta, &mut sums.weight);
-        }
-        if found {
-            sums.weight.add_transposed_to(self.weight);
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
         }
     }
 
-    /// weights += δᵀ z for the task's rows: the sum of the samples' outer products.
-    fn add_weights(&mut self, samples: usize, delta: &[T], input: &[T]) {
-        let rows = self.weight.len() / self.shape.inputs;
-        add_product(
-            ViewMut::new(self.weight, rows, self.shape.inputs),
-            View::new(delta, samples, self.shape.outputs).columns(self.first_row, rows).transposed(),
-            View::new(input, samples, self.shape.inputs),
+    /// biases += Σ δ over the samples, for the task's rows.
+    fn add_biases(&mut self, delta: &Panels<T>) {
+        let Some(bias) = &mut self.bias else { return };
+        vectorize(
+            #[inline(always)]
+            || {
+                for (out, lines) in bias.chunks_mut(LANES).zip(delta.panels().skip(self.first_row / LANES)) {
+                    let mut sums = [0.0; LANES];
+                    for line in lines {
+                        sums.iter_mut().zip(&line.0).for_each(|(sum, x)| *sum += x.to_f64());
+                    }
+                    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(out.to_f64() + sum));
+                }
+            },
         );
+    }
+
+    /// Adds `sums` to the task's weights, and leaves them empty.
+    pub(super) fn finish(&mut self, sums: &mut WeightSums<T>) {
+        if !sums.dense.is_empty() {
+            sums.dense.add_to(self.weight);
+            sums.dense.clear();
+        }
+        if !sums.compressed.is_empty() {
+            sums.compressed.add_transposed_to(self.weight);
+            sums.compressed.clear();
+        }
     }
 }
