@@ -12,8 +12,8 @@ use std::rc::Rc;
 use common::conformance::space_conformance;
 use common::forms::{Form, Standardizing};
 use common::{
-    Case, OPERATORS, assert_same_curvature, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases, operators,
-    product, relative_error,
+    Case, OPERATORS, assert_moves, assert_same_curvature, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases,
+    operators, product, relative_error,
 };
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
@@ -185,6 +185,23 @@ fn modes_change_nothing_but_the_order_of_sums() {
             }
         }
     }
+}
+
+/// Every operator in every mode, of a network with constants beside its parameters.
+#[test]
+fn an_operator_that_moves_has_the_bits_of_a_new_one() {
+    let Some(device) = device_within(Ceilings::default()) else { return };
+    let case = Case { widths: vec![45, 30, 10], weighted: true, form: Form::Normalized(Standardizing::Batch), ..wide() };
+    for curvature in operators(&case.objective()) {
+        for mode in Mode::ALL {
+            let make =
+                |objective: &Objective| Gpu::with_schedule(objective, curvature, &device, Schedule { mode, micro_batch: 128 }).unwrap();
+            assert_moves(&case, make, |operator, objective| operator.relinearize(objective).unwrap());
+        }
+    }
+    let [one, other] = [case.objective(), Case { samples: 7, ..case }.objective()];
+    assert!(gpu(&one, &device).relinearize(&other).is_err());
+    assert_eq!(device.allocated(), 0, "an array outlives its operator");
 }
 
 /// The twin of the comparisons above: one sample of 301 less is seen.

@@ -252,6 +252,23 @@ impl Objective {
         Ok(Self { network: Arc::new(network), view, ..self.clone() })
     }
 
+    /// Whether `other` differs in numbers alone: in those of the network, the data, the samples' weights or λ.
+    pub fn is_shaped_as(&self, other: &Self) -> bool {
+        let network = self.network.is_shaped_as(&other.network);
+        network && self.criterion == other.criterion && self.samples() == other.samples()
+    }
+
+    /// Whether `other` is of the very same data and weights, by whatever network.
+    pub(crate) fn shares_data(&self, other: &Self) -> bool {
+        let same_weights = match (&self.sample_weights, &other.sample_weights) {
+            (None, None) => true,
+            (Some(own), Some(others)) => Arc::ptr_eq(own, others),
+            _ => false,
+        };
+        let same_data = Arc::ptr_eq(&self.inputs, &other.inputs) && Arc::ptr_eq(&self.targets, &other.targets);
+        same_data && same_weights && self.criterion == other.criterion
+    }
+
     /// Number of parameters.
     pub fn dim(&self) -> usize {
         self.network.layout().dim()

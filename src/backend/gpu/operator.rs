@@ -25,7 +25,7 @@ use super::uniforms::Krylov;
 use crate::curvature::{
     BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Peaks, Reach, Schedule,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::krylov::{LanczosSeconds, LinearOperator, Slot, VectorSpace as _};
 use crate::model::{Layout, WeightDecay};
 use crate::numeric::{Precision, Real};
@@ -92,7 +92,7 @@ impl Gpu {
     /// How a job fits into the memory of `device`, found without allocating anything there.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::error::Error::Memory) where it does not.
+    /// [`Error::Memory`] where it does not.
     pub fn plan(objective: &Objective, curvature: Curvature, device: &Rc<Device>, demand: &Demand) -> Result<MemoryPlan> {
         schedule::plan(objective, curvature, device, demand)
     }
@@ -100,7 +100,7 @@ impl Gpu {
     /// Uploads `objective` to `device` and computes its linearization. Operators on one device share its compiled kernels.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::error::Error::Memory) where an array exceeds the device's limits, [`Error::Device`](crate::error::Error::Device) where the device fails.
+    /// [`Error::Memory`] where an array exceeds the device's limits, [`Error::Device`] where the device fails.
     pub fn new(objective: &Objective, curvature: Curvature, device: &Rc<Device>) -> Result<Self> {
         Self::with_schedule(objective, curvature, device, Schedule::cached(objective.samples()))
     }
@@ -118,8 +118,6 @@ impl Gpu {
         let held = Held::new(&space, &model, objective, schedule)?;
         let longest = held.segments[0].padded;
         let ones = device.buffer_of("sample weights", &vec![1.0; longest])?;
-        let (decay, parameters) = (objective.weight_decay(), network.parameters());
-        let squares: f64 = decay.ranges(network).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
         let drawn = drawn_targets(&space, &model, &held, objective)?;
         let mut operator = Self {
             column_bytes: schedule::column_bytes(network, longest),
@@ -129,8 +127,8 @@ impl Gpu {
             layout: network.layout(),
             held,
             schedule,
-            weight_decay: decay,
-            penalty: 0.5 * decay.factor * squares,
+            weight_decay: objective.weight_decay(),
+            penalty: penalty(objective),
             ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
@@ -143,6 +141,35 @@ impl Gpu {
         }
         operator.bytes = device.allocated() - before;
         Ok(operator)
+    }
+
+    /// The same operator of another `objective`, which differs in numbers alone, to the same bits as a new one: buffers stay, and so do the
+    /// data where it is [the same objective at other parameters](Objective::with_network).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it differs in more, and as [`new`](Self::new).
+    pub fn relinearize(mut self, objective: &Objective) -> Result<Self> {
+        let curvature = self.model.curvature;
+        curvature.check(objective)?;
+        if !self.held.objective.is_shaped_as(objective) {
+            return Err(Error::Input("an operator moves to other parameters and data of the same network and loss: make a new one".into()));
+        }
+        self.model.relinearize(&self.space, objective.network())?;
+        self.held.relinearize(&self.space, &self.model, objective)?;
+        (self.weight_decay, self.penalty) = (objective.weight_decay(), penalty(objective));
+        self.drawn.clear();
+        self.drawn = drawn_targets(&self.space, &self.model, &self.held, objective)?;
+        if curvature.is_centred() {
+            *self.mean_gradient.get_mut() = None;
+            self.mean_gradient = RefCell::new(Some(self.mean_gradient(objective.total_weight())?));
+        }
+        self.products.set(0);
+        Ok(self)
+    }
+
+    /// Whether it can [move](Self::relinearize) to `curvature` of `objective`, held as `schedule` says.
+    pub(in crate::backend) fn can_move_to(&self, objective: &Objective, curvature: Curvature, schedule: Schedule) -> bool {
+        self.model.curvature == curvature && self.schedule == schedule && self.held.objective.is_shaped_as(objective)
     }
 
     fn device(&self) -> &Device {
@@ -314,6 +341,13 @@ impl Gpu {
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
         Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions }
     }
+}
+
+/// (λ/2)·‖θ‖² of what decays.
+fn penalty(objective: &Objective) -> f64 {
+    let (decay, parameters) = (objective.weight_decay(), objective.network().parameters());
+    let squares: f64 = decay.ranges(objective.network()).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
+    0.5 * decay.factor * squares
 }
 
 /// The gradients at drawn targets of each segment; none for operators that are not made of those.
