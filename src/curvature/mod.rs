@@ -371,6 +371,16 @@ pub trait CurvatureOperator: LinearOperator {
     /// Device failure.
     fn loss_and_gradient(&self, gradient: &mut Block<Self>, s: &mut Scalars<Self>, loss: Slot) -> Result<()>;
 
+    /// f at `parameters`, all of them, in place of the operator's own θ, which it keeps: in the precision in which it computes. None from
+    /// an operator that has no faster way than a pass in double precision on the host, whose accuracy is better. Not finite is no
+    /// error: far from a minimum a loss may overflow.
+    ///
+    /// # Errors
+    /// Device failure.
+    fn loss_at(&self, _parameters: &[f64]) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
     /// Products with single vectors so far.
     fn products(&self) -> u64;
 

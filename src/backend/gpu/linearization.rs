@@ -86,6 +86,10 @@ pub(super) fn layers(network: &Network, curvature: Curvature) -> Vec<LayerModel>
     layers.collect()
 }
 
+fn cut<'a>(space: &'a GpuSpace, segment: &Segment) -> Cut<'a> {
+    Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 }
+}
+
 /// What each layer standardizes with, where it normalizes.
 fn statistics(space: &GpuSpace, network: &Network) -> Result<Vec<Option<Statistics>>> {
     network.layers().iter().map(|layer| Statistics::new(space.device(), &layer.op)).collect()
@@ -184,11 +188,15 @@ impl Model {
 
     /// Records both passes at θ over `segment` with its data.
     pub(super) fn linearize(&self, space: &GpuSpace, segment: &Segment, data: &Data, point: &Point) -> Result<()> {
-        let Data { input, expected } = data;
-        let cut = Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 };
-        self.forward(&cut, input, point)?;
-        self.loss(&cut, segment, expected, point)?;
-        self.backward(&cut, point)
+        self.evaluate(space, segment, data, point)?;
+        self.backward(&cut(space, segment), point)
+    }
+
+    /// Records the pass forward alone, and the losses.
+    pub(super) fn evaluate(&self, space: &GpuSpace, segment: &Segment, data: &Data, point: &Point) -> Result<()> {
+        let cut = cut(space, segment);
+        self.forward(&cut, &data.input, point)?;
+        self.loss(&cut, segment, &data.expected, point)
     }
 
     /// Parameters of the loss kernels.

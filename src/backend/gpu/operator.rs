@@ -1,6 +1,7 @@
 //! Products with the Hessian and other operators of the objective: tangent passes forward and backward over the linearization, and the
 //! weight products, segment by segment.
 
+mod elsewhere;
 mod sums;
 
 use std::cell::{Cell, RefCell};
@@ -19,9 +20,8 @@ use super::peak;
 use super::product::{self, product_cost};
 use super::schedule::{self, Held};
 use super::segment::Segment;
-use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
+use super::space::{GpuBlock, GpuScalars, GpuSpace};
 use super::unary::{self, Back, NormPass, standard_rows};
-use super::uniforms::Krylov;
 use crate::curvature::{
     BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Peaks, Reach, Schedule,
 };
@@ -41,6 +41,8 @@ pub struct Gpu {
     weight_decay: WeightDecay,
     /// (λ/2)·‖θ‖² of what decays.
     penalty: f64,
+    /// Whether the parameters and the passes on the device are those of [another point](Self::loss_elsewhere).
+    is_away: Cell<bool>,
     /// As many ones as the longest segment has samples.
     ones: Array,
     tangents: RefCell<Tangents>,
@@ -128,7 +130,8 @@ impl Gpu {
             held,
             schedule,
             weight_decay: objective.weight_decay(),
-            penalty: penalty(objective),
+            penalty: penalty(objective, &network.parameters()),
+            is_away: Cell::default(),
             ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
@@ -156,7 +159,8 @@ impl Gpu {
         }
         self.model.relinearize(&self.space, objective.network())?;
         self.held.relinearize(&self.space, &self.model, objective)?;
-        (self.weight_decay, self.penalty) = (objective.weight_decay(), penalty(objective));
+        (self.weight_decay, self.penalty) = (objective.weight_decay(), penalty(objective, &objective.network().parameters()));
+        self.is_away.set(false);
         self.drawn.clear();
         self.drawn = drawn_targets(&self.space, &self.model, &self.held, objective)?;
         if curvature.is_centred() {
@@ -324,6 +328,7 @@ impl Gpu {
     fn multiply(&self, reach: &Reach, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         assert_eq!(x.columns, y.columns, "operands of equal width");
         let _clocked = self.device().clocked(Part::Product);
+        self.come_back()?;
         self.grow(x.columns)?;
         let tangents = self.tangents.borrow();
         for (index, segment) in self.held.segments.iter().enumerate() {
@@ -343,9 +348,9 @@ impl Gpu {
     }
 }
 
-/// (λ/2)·‖θ‖² of what decays.
-fn penalty(objective: &Objective) -> f64 {
-    let (decay, parameters) = (objective.weight_decay(), objective.network().parameters());
+/// (λ/2)·‖θ‖² of what decays, at θ = `parameters`.
+fn penalty(objective: &Objective, parameters: &[f64]) -> f64 {
+    let decay = objective.weight_decay();
     let squares: f64 = decay.ranges(objective.network()).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
     0.5 * decay.factor * squares
 }
@@ -390,20 +395,16 @@ impl CurvatureOperator for Gpu {
     }
 
     fn loss_and_gradient(&self, gradient: &mut GpuBlock, s: &mut GpuScalars, loss: Slot) -> Result<()> {
-        let groups_of = |segment: &Segment| groups(segment.padded / 4);
-        let all_groups = self.held.segments.iter().map(groups_of).sum();
-        let partials = self.space.partials(all_groups)?;
-        let mut params = Krylov { columns: 1, all_groups: word(all_groups), ..Krylov::default() };
-        for (index, segment) in self.held.segments.iter().enumerate() {
+        self.come_back()?;
+        self.total_loss(s, loss, self.penalty, |index, segment| {
             let (input, point) = self.held.at(&self.space, &self.model, index)?;
-            params.stride4 = word(segment.padded / 4);
-            params.groups = word(groups_of(segment));
-            self.space.partial_sum(params, &point.losses, &self.ones, &partials)?;
-            params.first_group += params.groups;
             self.gradient(&self.cut(segment, 1), (input, point), self.weight_decay, index > 0, gradient)?;
-        }
-        let total = Krylov { slot: word(loss.0), constant: f32::from_f64(self.penalty), ..params };
-        self.space.total(total, &partials, s)
+            Ok(point)
+        })
+    }
+
+    fn loss_at(&self, parameters: &[f64]) -> Result<Option<f64>> {
+        self.loss_elsewhere(parameters).map(Some)
     }
 
     fn products(&self) -> u64 {

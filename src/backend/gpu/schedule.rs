@@ -66,41 +66,42 @@ impl Held {
     }
 
     /// Makes what is kept between products; `brings` the data to the device first.
-    fn fill(&self, space: &GpuSpace, model: &Model, brings: bool) -> Result<()> {
+    pub(super) fn fill(&self, space: &GpuSpace, model: &Model, brings: bool) -> Result<()> {
+        if matches!(self.storage, Storage::Streamed { .. }) {
+            return Ok(());
+        }
         for (index, segment) in self.segments.iter().enumerate() {
-            let (data, point) = match &self.storage {
-                Storage::Cached(cached) => (&cached[index].0, Some(&cached[index].1)),
-                Storage::Recomputed { data, .. } => (&data[index], None),
-                Storage::Streamed { .. } => return Ok(()),
-            };
+            let (data, point) = self.room(space, index)?;
             if brings {
                 upload(&self.objective, space.device(), segment, data)?;
             }
-            point.map_or(Ok(()), |point| model.linearize(space, segment, data, point))?;
+            if matches!(self.storage, Storage::Cached(_)) {
+                model.linearize(space, segment, data, point)?;
+            }
         }
         Ok(())
     }
 
-    /// The input and the point of segment `index`, made now where they are not kept. Valid until the next segment is asked for.
-    pub(super) fn at(&self, space: &GpuSpace, model: &Model, index: usize) -> Result<(&Array, &Point)> {
-        let segment = &self.segments[index];
-        match &self.storage {
-            Storage::Cached(cached) => {
-                let (data, point) = &cached[index];
-                Ok((&data.input, point))
-            }
-            Storage::Recomputed { data, point } => {
-                let data = &data[index];
-                model.linearize(space, segment, data, point)?;
-                Ok((&data.input, point))
-            }
+    /// The data of segment `index` and room for its passes, whatever it holds. Valid until the next segment is asked for.
+    pub(super) fn room(&self, space: &GpuSpace, index: usize) -> Result<(&Data, &Point)> {
+        Ok(match &self.storage {
+            Storage::Cached(cached) => (&cached[index].0, &cached[index].1),
+            Storage::Recomputed { data, point } => (&data[index], point),
             Storage::Streamed { data, point } => {
                 let data = &data[index % data.len()];
-                upload(&self.objective, space.device(), segment, data)?;
-                model.linearize(space, segment, data, point)?;
-                Ok((&data.input, point))
+                upload(&self.objective, space.device(), &self.segments[index], data)?;
+                (data, point)
             }
+        })
+    }
+
+    /// The input and the point of segment `index`, made now where they are not kept. Valid until the next segment is asked for.
+    pub(super) fn at(&self, space: &GpuSpace, model: &Model, index: usize) -> Result<(&Array, &Point)> {
+        let (data, point) = self.room(space, index)?;
+        if !matches!(self.storage, Storage::Cached(_)) {
+            model.linearize(space, &self.segments[index], data, point)?;
         }
+        Ok((&data.input, point))
     }
 }
 
