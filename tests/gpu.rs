@@ -12,9 +12,10 @@ use std::rc::Rc;
 use common::conformance::space_conformance;
 use common::forms::{Form, Standardizing};
 use common::{
-    Case, OPERATORS, assert_same_curvature, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases, operators,
-    product, relative_error,
+    Case, OPERATORS, assert_moves, assert_same_curvature, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases,
+    operators, product, relative_error,
 };
+use hesper::backend::cpu::loss_at;
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
@@ -186,6 +187,23 @@ fn modes_change_nothing_but_the_order_of_sums() {
             }
         }
     }
+}
+
+/// Every operator in every mode, of a network with constants beside its parameters.
+#[test]
+fn an_operator_that_moves_has_the_bits_of_a_new_one() {
+    let Some(device) = device_within(Ceilings::default()) else { return };
+    let case = Case { widths: vec![45, 30, 10], weighted: true, form: Form::Normalized(Standardizing::Batch), ..wide() };
+    for curvature in operators(&case.objective()) {
+        for mode in Mode::ALL {
+            let make =
+                |objective: &Objective| Gpu::with_schedule(objective, curvature, &device, Schedule { mode, micro_batch: 128 }).unwrap();
+            assert_moves(&case, make, |operator, objective| operator.relinearize(objective).unwrap());
+        }
+    }
+    let [one, other] = [case.objective(), Case { samples: 7, ..case }.objective()];
+    assert!(gpu(&one, &device).relinearize(&other).is_err());
+    assert_eq!(device.allocated(), 0, "an array outlives its operator");
 }
 
 /// The twin of the comparisons above: one sample of 301 less is seen.
@@ -395,4 +413,26 @@ fn scratch_is_as_large_as_planned() {
         assert_eq!(device.allocated() - before, 3 * operator.column_bytes() as u64);
         assert!(operator.max_columns() >= 3);
     }
+}
+
+/// A look at another point gives that point's loss, and the next product is made at the operator's own.
+#[test]
+fn losses_elsewhere_leave_the_operator_where_it_is() {
+    let Some(device) = device_within(Ceilings::default()) else { return };
+    for form in [Form::Chain, Form::Normalized(Standardizing::Batch), Form::Residual] {
+        let case = Case { form, weighted: true, ..wide() };
+        let (objective, directions) = (case.objective(), case.directions(1));
+        let theta: Vec<f64> = objective.network().parameters().iter().zip(&directions).map(|(x, d)| x + 0.1 * d).collect();
+        for mode in Mode::ALL {
+            let operator = Gpu::with_schedule(&objective, Curvature::Hessian, &device, Schedule { mode, micro_batch: 100 }).unwrap();
+            let everything = || (loss_and_gradient(&operator), product(&operator, &directions));
+            let (before, here) = (everything(), operator.loss_at(&objective.network().parameters()).unwrap().unwrap());
+            assert_eq!(here, before.0.0, "the same kernels");
+            let there = operator.loss_at(&theta).unwrap().unwrap();
+            let expected = loss_at(&objective, &theta).unwrap();
+            assert!((there - expected).abs() <= 1e-6 * expected && (there - here).abs() > 1e-3 * here, "{there} {expected} {here}");
+            assert!(everything() == before, "{form:?} {mode}");
+        }
+    }
+    assert!(gpu(&wide().objective(), &device).loss_at(&[0.0]).is_err());
 }

@@ -275,6 +275,10 @@ impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {
         whole.take(&all, &part.ranges, &part.space, gradient)
     }
 
+    fn loss_at(&self, parameters: &[f64]) -> Result<Option<f64>> {
+        self.operator.loss_at(parameters)
+    }
+
     fn products(&self) -> u64 {
         self.operator.products()
     }

@@ -369,6 +369,10 @@ impl<A: CurvatureOperator> CurvatureOperator for Journal<'_, A> {
         self.operator.loss_and_gradient(gradient, s, loss)
     }
 
+    fn loss_at(&self, parameters: &[f64]) -> Result<Option<f64>> {
+        self.operator.loss_at(parameters)
+    }
+
     fn products(&self) -> u64 {
         self.operator.products() + self.book.as_ref().map_or(0, |book| book.borrow().answered)
     }
