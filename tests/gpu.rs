@@ -228,8 +228,7 @@ fn plans_are_what_jobs_take() {
         let case = Case { samples: 1000, form, ..wide() };
         let objective = case.objective();
         let demand = Demand {
-            // x, y, and the copy from which the host reads y.
-            workload: Workload { columns: 3, vectors: 3, kept_bytes: 0 },
+            workload: Workload { columns: 3, vectors: 2, kept_bytes: 0 },
             budget: Some(if mode == Mode::Cached { 1 << 30 } else { 4 << 20 }),
             mode: Some(mode),
         };

@@ -25,11 +25,6 @@ impl Memory {
         self.peak.get()
     }
 
-    /// Counts `bytes` that exist for a moment beside the arrays.
-    pub(super) fn lend(&self, bytes: u64) {
-        self.peak.set(self.peak.get().max(self.live.get() + bytes));
-    }
-
     /// How many arrays have ceased to exist: whoever holds on to buffers lets go of them when this changes.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.get()
@@ -46,7 +41,7 @@ pub(super) struct Array {
 impl Array {
     pub(super) fn new(buffer: Buffer, memory: &Rc<Memory>) -> Self {
         memory.live.set(memory.live.get() + buffer.size());
-        memory.lend(0);
+        memory.peak.set(memory.peak.get().max(memory.live.get()));
         Self { buffer, memory: Rc::clone(memory) }
     }
 }

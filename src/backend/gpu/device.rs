@@ -415,7 +415,6 @@ impl Device {
             usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        self.memory.lend(bytes);
         self.recorder.borrow_mut().encoder(&self.device).copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.submit()?;
         let (sender, receiver) = oneshot::channel();
