@@ -258,6 +258,10 @@ impl<A: CurvatureOperator> LinearOperator for Viewed<'_, A> {
             Some(part) => part.around(self.operator.space(), (x, y), |x, y| self.operator.apply_within(&part.ranges, x, y)),
         }
     }
+
+    fn under_way(&self) -> u64 {
+        self.operator.under_way()
+    }
 }
 
 impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {

@@ -190,9 +190,11 @@ pub(super) fn sample<A: LinearOperator>(
             let options = LanczosOptions { capacity: plan.steps, reorthogonalization, first_probe, scale };
             let mut lanczos = Lanczos::in_complement(operator, start, columns, options, &locked)?;
             while lanczos.step()? {
-                progress.update(Stage::Lanczos, done + lanczos.steps() as u64, total);
+                let under_way = operator.under_way().div_ceil(columns as u64);
+                progress.update(Stage::Lanczos, done + (lanczos.steps() as u64).saturating_sub(under_way), total);
             }
             let coefficients = lanczos.coefficients()?;
+            progress.update(Stage::Lanczos, done + lanczos.steps() as u64, total);
             let defects = lanczos.orthogonality()?.unwrap_or_default();
             tracing::debug!(first_probe, columns, steps = lanczos.steps(), "batch of Lanczos runs done");
             seconds += lanczos.seconds();

@@ -5,6 +5,7 @@ mod elsewhere;
 mod sums;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct Gpu {
     /// ∇f/√Σω without weight decay in each of the columns that products have had, where its outer product is taken off.
     mean_gradient: RefCell<Option<GpuBlock>>,
     products: Cell<u64>,
+    /// Columns of the last products, each with the number of the submission that it ends in.
+    under_way: RefCell<VecDeque<(u64, u64)>>,
     bytes: u64,
     column_bytes: usize,
     max_columns: usize,
@@ -135,6 +138,7 @@ impl Gpu {
             ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
+            under_way: RefCell::default(),
             bytes: 0,
             drawn,
             mean_gradient: RefCell::default(),
@@ -340,7 +344,18 @@ impl Gpu {
             self.backward(&passes, x, y)?;
         }
         self.products.set(self.products.get() + x.columns as u64);
-        self.subtract_mean(x, y)
+        self.subtract_mean(x, y)?;
+        self.under_way.borrow_mut().push_back((self.device().latest_submission(), x.columns as u64));
+        self.forget_what_is_done();
+        Ok(())
+    }
+
+    fn forget_what_is_done(&self) {
+        let ended = self.device().ended_submission();
+        let mut under_way = self.under_way.borrow_mut();
+        while under_way.front().is_some_and(|(submission, _)| *submission <= ended) {
+            under_way.pop_front();
+        }
     }
 
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
@@ -385,6 +400,11 @@ impl LinearOperator for Gpu {
 
     fn apply(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         self.multiply(&Reach::whole(&self.layout), x, y)
+    }
+
+    fn under_way(&self) -> u64 {
+        self.forget_what_is_done();
+        self.under_way.borrow().iter().map(|(_, columns)| columns).sum()
     }
 }
 

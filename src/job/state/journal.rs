@@ -333,6 +333,10 @@ impl<A: CurvatureOperator> LinearOperator for Journal<'_, A> {
         book.save(self.operator)
     }
 
+    fn under_way(&self) -> u64 {
+        self.operator.under_way()
+    }
+
     fn milestone<T: Serialize + DeserializeOwned>(&self, name: &'static str, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let Some(book) = &self.book else { return make() };
         if let Some(value) = book.borrow_mut().recall(name)? {
