@@ -1,6 +1,7 @@
 // The weight products. Follows tile.wgsl, weights.wgsl in common/ and a tile.
 //
-// Entry points: `weights` = Rδ zᵀ + δ Rzᵀ + λV; `weights_first` has no Rz (the first layer); `gradient` = δ zᵀ + λθ.
+// Entry points: `weights` = Rδ zᵀ + δ Rzᵀ + λV; `weights_first` has no Rz (the first layer); `gradient` = δ zᵀ + λθ. The former two make
+// the biases' sums of Rδ as well, where the tile does.
 // Overrides: LANES and those of the tile. Grid: (ceil(columns / columns of a workgroup), ceil(rows / rows of a workgroup), b).
 
 fn store(tile: Tile, at: Position) {
@@ -23,6 +24,7 @@ fn weights(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     add_tangent_delta_input(&tile, at);
     add_delta_tangent_input(&tile, at);
     store(total(tile, at), at);
+    store_biases(at);
 }
 
 @compute @workgroup_size(LANES)
@@ -31,6 +33,7 @@ fn weights_first(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     var tile: Tile;
     add_tangent_delta_input(&tile, at);
     store(total(tile, at), at);
+    store_biases(at);
 }
 
 @compute @workgroup_size(LANES)

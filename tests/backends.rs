@@ -8,7 +8,7 @@ mod common;
 
 use common::conformance::space_conformance;
 use common::forms::{Form, Standardizing};
-use common::{Case, assert_close, assert_same_curvature, cases, loss_and_gradient, normal, product, relative_error};
+use common::{Case, assert_close, assert_moves, assert_same_curvature, cases, loss_and_gradient, normal, product, relative_error};
 use hesper::backend::cpu::Cpu;
 use hesper::backend::reference::Reference;
 use hesper::backend::{self, BackendKind, BackendOptions, OperatorJob, SpotCheck};
@@ -89,6 +89,28 @@ fn cpu_agrees_with_the_reference_in_f32() {
         let objective = case.objective();
         assert_same_curvature(&case, &cpu_f32(&objective), &reference(&objective));
     }
+}
+
+#[test]
+fn an_operator_that_moves_has_the_bits_of_a_new_one() {
+    let forms = [Form::Normalized(Standardizing::Batch), Form::Chain];
+    // Units that are off in all samples are left out, others at each point.
+    for case in forms.map(|form| Case { form, widths: vec![9, 40, 40, 5], activation: Activation::Relu, samples: 30, ..Case::default() }) {
+        assert_moves(&case, cpu_f32, |operator, objective| operator.relinearize(objective).unwrap());
+        assert_moves(&case, cpu_f64, |operator, objective| operator.relinearize(objective).unwrap());
+    }
+}
+
+/// Its twin: one weight of 10⁻³ more is seen.
+#[test]
+#[should_panic(expected = "at other parameters the bits are not those of a new operator")]
+fn a_move_to_another_point_is_noticed() {
+    assert_moves(&Case::default(), cpu_f32, |operator, objective| {
+        let mut theta = objective.network().parameters();
+        theta[17] += 1e-3;
+        let network = objective.network().with_parameters(&theta).unwrap();
+        operator.relinearize(&objective.with_network(network).unwrap()).unwrap()
+    });
 }
 
 /// The bounds that users are promised, on a network of ordinary size: 1e-12 in f64, 1e-5 in f32.

@@ -12,12 +12,14 @@ use std::rc::Rc;
 use common::conformance::space_conformance;
 use common::forms::{Form, Standardizing};
 use common::{
-    Case, OPERATORS, assert_same_curvature, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases, operators,
-    product, relative_error,
+    Case, OPERATORS, assert_moves, assert_same_curvature, assert_same_operator, assert_same_views, cases, loss_and_gradient, loss_cases,
+    operators, product, relative_error,
 };
+use hesper::backend::cpu::loss_at;
 use hesper::backend::gpu::{Ceilings, Device, Gpu, Software};
 use hesper::backend::reference::Reference;
 use hesper::curvature::{Curvature, CurvatureOperator, Demand, Mode, Objective, Schedule, Workload};
+use hesper::job::SamplingOptions;
 use hesper::krylov::{Lanczos, LanczosOptions, LinearOperator, Slot, VectorSpace};
 use hesper::model::Activation;
 use hesper::rng::Distribution;
@@ -187,6 +189,23 @@ fn modes_change_nothing_but_the_order_of_sums() {
     }
 }
 
+/// Every operator in every mode, of a network with constants beside its parameters.
+#[test]
+fn an_operator_that_moves_has_the_bits_of_a_new_one() {
+    let Some(device) = device_within(Ceilings::default()) else { return };
+    let case = Case { widths: vec![45, 30, 10], weighted: true, form: Form::Normalized(Standardizing::Batch), ..wide() };
+    for curvature in operators(&case.objective()) {
+        for mode in Mode::ALL {
+            let make =
+                |objective: &Objective| Gpu::with_schedule(objective, curvature, &device, Schedule { mode, micro_batch: 128 }).unwrap();
+            assert_moves(&case, make, |operator, objective| operator.relinearize(objective).unwrap());
+        }
+    }
+    let [one, other] = [case.objective(), Case { samples: 7, ..case }.objective()];
+    assert!(gpu(&one, &device).relinearize(&other).is_err());
+    assert_eq!(device.allocated(), 0, "an array outlives its operator");
+}
+
 /// The twin of the comparisons above: one sample of 301 less is seen.
 #[test]
 fn a_missing_sample_is_noticed() {
@@ -220,6 +239,29 @@ fn plans_are_what_jobs_take() {
         let share = device.peak_allocated() as f64 / plan.total as f64;
         assert!((0.95..=1.05).contains(&share), "{mode}: {} of {plan:?}", device.peak_allocated());
         assert_eq!(device.allocated(), 0, "an array outlives its operator");
+    }
+}
+
+/// Steps of Lanczos allocate what a job that makes them plans, to the vector.
+#[test]
+fn lanczos_runs_take_what_jobs_plan() {
+    let case = Case { samples: 8, ..wide() };
+    let objective = case.objective();
+    let mut sampling = SamplingOptions::default();
+    (sampling.probes, sampling.steps, sampling.deflate) = (3, 4, 0);
+    for device in devices() {
+        let demand = Demand { workload: sampling.workload(objective.dim()), budget: None, mode: None };
+        let plan = Gpu::plan(&objective, Curvature::Hessian, &device, &demand).unwrap();
+        let operator = Gpu::with_schedule(&objective, Curvature::Hessian, &device, plan.schedule).unwrap();
+        let mut start = operator.space().block(plan.columns).unwrap();
+        operator.space().fill(&mut start, Distribution::Rademacher, 1, 0).unwrap();
+        let options = LanczosOptions { capacity: sampling.steps, ..LanczosOptions::default() };
+        let mut run = Lanczos::new(&operator, start, plan.columns, options).unwrap();
+        while run.step().unwrap() {}
+        assert_eq!(run.coefficients().unwrap().len(), 3);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = device.peak_allocated() as f64 / plan.total as f64;
+        assert!((0.95..=1.05).contains(&share), "{} of {plan:?}", device.peak_allocated());
     }
 }
 
@@ -306,6 +348,31 @@ fn only_reads_bring_numbers_to_the_host() {
     }
 }
 
+/// What is ordered is not yet done, what a submission has ended with is, and nothing is read to see it.
+#[test]
+fn products_are_known_to_be_done_without_reading() {
+    let case = Case { widths: vec![12, 9, 3], ..Case::default() };
+    for device in devices() {
+        let operator = gpu(&case.objective(), &device);
+        let space = operator.space();
+        let (mut x, mut y) = (space.block(2).unwrap(), space.block(2).unwrap());
+        let s = space.scalars(1, 2).unwrap();
+        space.fill(&mut x, Distribution::Rademacher, 1, 0).unwrap();
+        let before = space.readbacks();
+        operator.apply(&x, &mut y).unwrap();
+        assert_eq!((operator.products(), operator.under_way()), (2, 2), "nothing was submitted");
+        // More dispatches than three submissions hold.
+        for _ in 0..400 {
+            operator.apply(&x, &mut y).unwrap();
+        }
+        let under_way = operator.under_way();
+        assert!(0 < under_way && under_way < operator.products() / 2, "{under_way} of {}", operator.products());
+        assert_eq!(space.readbacks(), before);
+        space.read(&s).unwrap();
+        assert_eq!(operator.under_way(), 0);
+    }
+}
+
 /// By its own clock a device has spent time on both parts of a step, and on every kernel of a product that it is asked about.
 #[test]
 fn a_device_with_a_clock_tells_its_parts_and_kernels() {
@@ -325,7 +392,7 @@ fn a_device_with_a_clock_tells_its_parts_and_kernels() {
         let after = operator.device_seconds().unwrap();
         assert!(between.products > before.products && between.orthogonalization == before.orthogonalization);
         assert!(after.products == between.products && after.orthogonalization > between.orthogonalization);
-        for name in ["forward_over ", "backward_over ", "weights ", "weights_first ", "bias_sums", "loss_over"] {
+        for name in ["forward_over ", "backward_over ", "weights ", "weights_first ", "loss_over"] {
             assert!(kernels.iter().any(|kernel| kernel.kernel.starts_with(name) && kernel.runs > 0), "{name}: {kernels:?}");
         }
         assert!(kernels.iter().all(|kernel| kernel.seconds >= 0.0 && kernel.gflops.is_none_or(f64::is_finite)), "{kernels:?}");
@@ -345,4 +412,26 @@ fn scratch_is_as_large_as_planned() {
         assert_eq!(device.allocated() - before, 3 * operator.column_bytes() as u64);
         assert!(operator.max_columns() >= 3);
     }
+}
+
+/// A look at another point gives that point's loss, and the next product is made at the operator's own.
+#[test]
+fn losses_elsewhere_leave_the_operator_where_it_is() {
+    let Some(device) = device_within(Ceilings::default()) else { return };
+    for form in [Form::Chain, Form::Normalized(Standardizing::Batch), Form::Residual] {
+        let case = Case { form, weighted: true, ..wide() };
+        let (objective, directions) = (case.objective(), case.directions(1));
+        let theta: Vec<f64> = objective.network().parameters().iter().zip(&directions).map(|(x, d)| x + 0.1 * d).collect();
+        for mode in Mode::ALL {
+            let operator = Gpu::with_schedule(&objective, Curvature::Hessian, &device, Schedule { mode, micro_batch: 100 }).unwrap();
+            let everything = || (loss_and_gradient(&operator), product(&operator, &directions));
+            let (before, here) = (everything(), operator.loss_at(&objective.network().parameters()).unwrap().unwrap());
+            assert_eq!(here, before.0.0, "the same kernels");
+            let there = operator.loss_at(&theta).unwrap().unwrap();
+            let expected = loss_at(&objective, &theta).unwrap();
+            assert!((there - expected).abs() <= 1e-6 * expected && (there - here).abs() > 1e-3 * here, "{there} {expected} {here}");
+            assert!(everything() == before, "{form:?} {mode}");
+        }
+    }
+    assert!(gpu(&wide().objective(), &device).loss_at(&[0.0]).is_err());
 }

@@ -181,7 +181,9 @@ fn parameters_have_the_shaders_layout() {
             tangent_input_offset4,
             tangent_input_stride4,
             decay,
-            accumulate
+            accumulate,
+            bias_offset,
+            bias_decay
         }
     );
     assert_mirrors!(&of(Kernel::Loss(Formula::Mse)), Loss { outputs, padded, share, parameter, vectors, kept });

@@ -8,7 +8,8 @@
 // [b, columns, samples] = Rz; vector [b, block_stride] the parameters that weight decay multiplies (θ or V); result
 // [b, block_stride] a vector of all parameters, of which this layer's weight is written.
 // Columns of the result are columns of the weight. A tile gives add_tangent_delta_input() = Rδ zᵀ, add_delta_tangent_input() = δ Rzᵀ and
-// add_delta_input() = δ zᵀ.
+// add_delta_input() = δ zᵀ, and store_biases(), which stores the sums of Rδ that belong to the rows' biases where the tile has them in
+// passing, and nothing elsewhere.
 
 struct Weights {
     rows: u32,                // rows made here
@@ -27,6 +28,8 @@ struct Weights {
     tangent_input_stride4: u32,   // from one direction of that to the next
     decay: f32,               // weight decay
     accumulate: u32,          // 1: start from the result instead of the weight decay
+    bias_offset: u32,         // from the first row's weight to its bias in `vector` and `result`, or 0 where that is made elsewhere
+    bias_decay: f32,          // weight decay of the biases
 }
 
 @group(0) @binding(0) var<uniform> p: Weights;
@@ -37,10 +40,14 @@ struct Weights {
 @group(0) @binding(5) var<storage, read> vector: array<f32>;
 @group(0) @binding(6) var<storage, read_write> result: array<f32>;
 
-fn store_number(sum: f32, at: u32) {
+fn store_decayed(sum: f32, at: u32, decay: f32) {
     if p.accumulate == 1u {
         result[p.result_offset + at] += sum;
     } else {
-        result[p.result_offset + at] = fma(p.decay, vector[p.vector_offset + at], sum);
+        result[p.result_offset + at] = fma(decay, vector[p.vector_offset + at], sum);
     }
+}
+
+fn store_number(sum: f32, at: u32) {
+    store_decayed(sum, at, p.decay);
 }

@@ -101,3 +101,5 @@ fn add_delta_input(tile: ptr<function, Tile>, at: Position) {
         workgroupBarrier();
     }
 }
+
+fn store_biases(at: Position) {}

@@ -3,11 +3,6 @@
 // Needs subgroups of at least eight lanes. Follows product.wgsl or weights.wgsl in common/, and is followed by a tile, by positions.wgsl,
 // by the tile's operands and by subgroup_pass.wgsl or subgroup_weights.wgsl, which sum.
 
-// Sums of a thread, whatever the shape of its tile.
-const ELEMENTS: u32 = 32u;
-
-alias Tile = array<mat4x4<f32>, 8>;
-
 // Which of the eight this lane is, counted by the subgroup itself.
 fn lane_of_eight() -> u32 {
     return subgroupExclusiveAdd(1u) % 8u;

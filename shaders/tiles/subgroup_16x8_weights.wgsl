@@ -39,6 +39,15 @@ fn shares_of_delta(at: Addresses, s: u32) -> Shares {
     return Shares(delta[at.x + s], delta[at.y + s]);
 }
 
+fn plus(a: Shares, b: Shares) -> Shares {
+    return Shares(a[0] + b[0], a[1] + b[1]);
+}
+
+// What the lane's rows sum up to.
+fn totals(a: Shares) -> Numbers {
+    return Numbers(dot(a[0], vec4<f32>(1.0)), dot(a[1], vec4<f32>(1.0)));
+}
+
 // tile += left rightᵀ over four samples.
 fn add_four(tile: ptr<function, Tile>, left: Shares, right: Four) {
     add(tile, Numbers(left[0].x, left[1].x), Columns(right[0][0], right[1][0]));

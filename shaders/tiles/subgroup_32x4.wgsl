@@ -1,7 +1,10 @@
-// A tile of 32 rows x 4 columns a thread: the fewest loads for so many sums. Follows subgroup.wgsl.
+// A tile of 32 rows x 4 columns a thread. Follows subgroup.wgsl.
 
 const ROWS: u32 = 32u;
+const ELEMENTS: u32 = 32u;
 const VEC4: u32 = 1u;
+
+alias Tile = array<mat4x4<f32>, 8>;
 
 // What a lane loads of one term: its rows' numbers, and its columns'.
 alias Numbers = vec4<f32>;
@@ -9,9 +12,14 @@ alias Columns = array<vec4<f32>, 1>;
 
 alias Addresses = vec4<u32>;
 
-// The rows that this lane loads, lane and every eighth after it; past the end the last one repeats.
-fn rows_from(first: u32) -> Addresses {
-    return min(first + lane_of_eight() + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(p.rows - 1u));
+// The rows that this lane loads, lane and every eighth after it; past the end the last one repeats. In
+// an array whose rows begin `stride` apart, from `base` on.
+fn rows_from(first: u32, stride: u32, base: u32) -> Addresses {
+    return min(first + lane_of_eight() + vec4<u32>(0u, 8u, 16u, 24u), vec4<u32>(p.rows - 1u)) * stride + base;
+}
+
+fn moved(at: Addresses, step: u32) -> Addresses {
+    return at + step;
 }
 
 fn add(tile: ptr<function, Tile>, w: Numbers, z: Columns) {

@@ -30,6 +30,16 @@ fn shares_of_delta(at: Addresses, s: u32) -> Shares {
     return Shares(delta[at.x + s], delta[at.y + s], delta[at.z + s], delta[at.w + s]);
 }
 
+fn plus(a: Shares, b: Shares) -> Shares {
+    return Shares(a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]);
+}
+
+// What the lane's rows sum up to.
+fn totals(a: Shares) -> Numbers {
+    let ones = vec4<f32>(1.0);
+    return Numbers(dot(a[0], ones), dot(a[1], ones), dot(a[2], ones), dot(a[3], ones));
+}
+
 // tile += left rightᵀ over four samples.
 fn add_four(tile: ptr<function, Tile>, left: Shares, right: Four) {
     add(tile, Numbers(left[0].x, left[1].x, left[2].x, left[3].x), Columns(right[0]));

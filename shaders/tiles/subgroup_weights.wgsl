@@ -24,23 +24,30 @@ fn add_tile(tile: ptr<function, Tile>, part: Tile) {
     (*tile)[7] += part[7];
 }
 
+// The sums of Rδ in the rows that the lane loads.
+var<private> bias_sums: Numbers;
+
 fn add_tangent_delta_input(tile: ptr<function, Tile>, at: Position) {
     let count = p.samples4;
-    let rows = rows_from(at.row) * p.stride4 + (p.tangent_delta_offset4 + at.direction * p.tangent_delta_stride4);
+    let rows = rows_from(at.row, p.stride4, p.tangent_delta_offset4 + at.direction * p.tangent_delta_stride4);
     let columns = blocks(at, p.input_offset4);
     for (var first = 0u; first < count; first += LONGEST_SUM4) {
         var part: Tile;
+        var biases: Shares;
         let end = min(first + LONGEST_SUM4, count);
         for (var s = first; s < end; s += 1u) {
-            add_four(&part, shares_of_tangent_delta(rows, s), four_of_input(columns, s));
+            let left = shares_of_tangent_delta(rows, s);
+            add_four(&part, left, four_of_input(columns, s));
+            biases = plus(biases, left);
         }
         add_tile(tile, part);
+        bias_sums += totals(biases);
     }
 }
 
 fn add_delta_tangent_input(tile: ptr<function, Tile>, at: Position) {
     let count = p.samples4;
-    let rows = rows_from(at.row) * p.stride4 + p.delta_offset4;
+    let rows = rows_from(at.row, p.stride4, p.delta_offset4);
     let columns = blocks(at, p.tangent_input_offset4 + at.direction * p.tangent_input_stride4);
     for (var first = 0u; first < count; first += LONGEST_SUM4) {
         var part: Tile;
@@ -54,7 +61,7 @@ fn add_delta_tangent_input(tile: ptr<function, Tile>, at: Position) {
 
 fn add_delta_input(tile: ptr<function, Tile>, at: Position) {
     let count = p.samples4;
-    let rows = rows_from(at.row) * p.stride4 + p.delta_offset4;
+    let rows = rows_from(at.row, p.stride4, p.delta_offset4);
     let columns = blocks(at, p.input_offset4);
     for (var first = 0u; first < count; first += LONGEST_SUM4) {
         var part: Tile;
@@ -63,5 +70,19 @@ fn add_delta_input(tile: ptr<function, Tile>, at: Position) {
             add_four(&part, shares_of_delta(rows, s), four_of_input(columns, s));
         }
         add_tile(tile, part);
+    }
+}
+
+// The biases of the rows, by the workgroups that make the first columns, each lane those of the rows that it loads.
+fn store_biases(at: Position) {
+    let first = at.row + lane_of_eight();
+    if p.bias_offset == 0u || at.column4 >= LANES {
+        return;
+    }
+    for (var i = 0u; i < ROWS / 8u; i += 1u) {
+        let row = first + 8u * i;
+        if row < p.rows {
+            store_decayed(bias_sums[i], p.bias_offset + at.direction * p.block_stride + row, p.bias_decay);
+        }
     }
 }

@@ -125,3 +125,5 @@ fn add_delta_input(tile: ptr<function, Tile>, at: Position) {
         add_dot_products(tile, delta_at(rows, s), input_at(columns, s));
     }
 }
+
+fn store_biases(at: Position) {}

@@ -108,3 +108,5 @@ fn add_delta_input(tile: ptr<function, Tile>, at: Position) {
         r += LANES;
     }
 }
+
+fn store_biases(at: Position) {}

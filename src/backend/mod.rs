@@ -243,6 +243,8 @@ pub struct Backend {
     options: BackendOptions,
     /// The network that a GPU has been tuned for.
     tuned: RefCell<Option<Layout>>,
+    /// The last operator on a GPU: where the next one differs from it in numbers alone, it moves there with its buffers and data.
+    last: RefCell<Option<Gpu>>,
 }
 
 impl Backend {
@@ -251,7 +253,7 @@ impl Backend {
     /// # Errors
     /// [`Error::Input`] for a precision that the backend has not, [`Error::Device`] where no GPU fits.
     pub fn open(options: &BackendOptions) -> Result<Self> {
-        Ok(Self { choice: Choice::new(options)?, options: options.clone(), tuned: RefCell::default() })
+        Ok(Self { choice: Choice::new(options)?, options: options.clone(), tuned: RefCell::default(), last: RefCell::default() })
     }
 
     /// How a job that keeps `workload` will fit into memory. Nothing is computed.
@@ -292,7 +294,14 @@ impl Backend {
             Choice::CpuF64 => run_with(&Cpu::<f64>::with_schedule(objective, curvature, schedule)?, jobs, check),
             Choice::Gpu(device) => {
                 self.tune(device, objective.network())?;
-                run_with(&Gpu::with_schedule(objective, curvature, device, schedule)?, jobs, check)
+                let last = self.last.take().filter(|last| last.can_move_to(objective, curvature, schedule));
+                let operator = match last {
+                    Some(last) => last.relinearize(objective)?,
+                    None => Gpu::with_schedule(objective, curvature, device, schedule)?,
+                };
+                let outputs = run_with(&operator, jobs, check);
+                self.last.replace(Some(operator));
+                outputs
             }
             Choice::Reference => run_with(&Reference::new(objective, curvature)?, jobs, check),
         }

@@ -53,7 +53,7 @@ pub(super) fn run(args: &CalibrateArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let named = Named { command: "calibrate", options: &options, vectors: &[], job };
-    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
+    let (result, state, _) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     reporter.finish(&result, |out| table::calibrate(out, &result))?;
     resume::done(state);

@@ -48,7 +48,7 @@ pub(super) fn run(args: &DensityCommandArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let named = Named { command: "density", options: &options, vectors: &[], job };
-    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
+    let (result, state, _) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     reporter.finish(&result, |out| table::density(out, &result))?;
     if let Some(file) = csv_file {

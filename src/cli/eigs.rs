@@ -117,13 +117,14 @@ pub(super) fn run(args: &EigsArgs) -> Result<Outcome> {
     if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
         return Ok(Outcome::Done);
     }
-    let (result, state) = match args.per_layer {
+    let (result, state, _) = match args.per_layer {
         None => {
             let named = Named { command: "eigs", options: &options, vectors: &start, job };
             resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?
         }
         Some(grouping) => {
-            (job::eigs_with_blocks(&problem.objective, &Backend::open(&device)?, &context, (&options, &start), grouping)?, None)
+            let backend = Backend::open(&device)?;
+            (job::eigs_with_blocks(&problem.objective, &backend, &context, (&options, &start), grouping)?, None, backend)
         }
     };
     drop(bar);

@@ -19,8 +19,8 @@ use crate::report::{chart, html, table};
 
 /// The loss along eigenvectors, and how far its quadratic model holds
 ///
-/// Losses are computed in double precision on the CPU, whatever the backend that finds the vectors: one forward pass for each point of
-/// a curve, N² of them for a plane of N points each way.
+/// One forward pass for each point of a curve, N² of them for a plane of N points each way: on a GPU in single precision, whose error is
+/// measured and told, elsewhere in double precision.
 #[derive(Args, Debug)]
 pub(super) struct LandscapeArgs {
     /// Eigenvectors of so many of the largest eigenvalues

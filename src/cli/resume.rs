@@ -35,13 +35,13 @@ pub(super) struct Named<'a, O, J> {
     pub(super) job: J,
 }
 
-/// Runs the job with its state in `folder`, if there is one. The state is to be removed when the result is written.
+/// Runs the job with its state in `folder`, if there is one, which is to be removed when the result is written; the backend may go on.
 pub(super) fn run<O: Serialize, J: OperatorJob>(
     problem: &Problem,
     device: BackendOptions,
     (folder, args, report): (Option<&Path>, &ResumeArgs, &ReportArgs),
     named: Named<'_, O, J>,
-) -> Result<(J::Output, Option<State>)> {
+) -> Result<(J::Output, Option<State>, Backend)> {
     let Named { command, options, vectors, job } = named;
     let open = |folder: &Path| {
         let data = data_digest(&problem.objective);
@@ -55,7 +55,7 @@ pub(super) fn run<O: Serialize, J: OperatorJob>(
     let variants = state.as_ref().and_then(State::variants).map(str::to_owned);
     let backend = Backend::open(&BackendOptions { variants, ..device })?;
     let output = backend.run(&problem.objective, problem.curvature, Resumable { job, state: state.as_ref() })?;
-    Ok((output, state))
+    Ok((output, state, backend))
 }
 
 /// Removes the state of a job whose result is written; where that fails the result is there all the same.

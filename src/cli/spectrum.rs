@@ -103,16 +103,19 @@ pub(super) fn run(args: &SpectrumArgs) -> Result<Outcome> {
     if plan::instead((&args.device, &args.report), &problem, &device, &job)? {
         return Ok(Outcome::Done);
     }
-    let (mut result, state) = match args.per_layer {
+    let (mut result, state, backend) = match args.per_layer {
         None => {
             let named = Named { command: "spectrum", options: &options, vectors: &[], job };
-            resume::run(&problem, device.clone(), (args.folder.out.as_deref(), &args.resume, &args.report), named)?
+            resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?
         }
-        Some(grouping) => (job::spectrum_with_blocks(&problem.objective, &Backend::open(&device)?, &context, &options, grouping)?, None),
+        Some(grouping) => {
+            let backend = Backend::open(&device)?;
+            (job::spectrum_with_blocks(&problem.objective, &backend, &context, &options, grouping)?, None, backend)
+        }
     };
     if let Some(size) = args.batch_size {
         let batches = BatchOptions { size, count: args.batches, seed: args.batch_seed };
-        job::add_batches(&mut result, &problem.objective, &Backend::open(&device)?, &context, &options, batches)?;
+        job::add_batches(&mut result, &problem.objective, &backend, &context, &options, batches)?;
     }
     drop(bar);
     reporter.finish(&result, |out| table::spectrum(out, &result))?;

@@ -89,7 +89,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let named = Named { command: "trace", options: &options, vectors: &[], job };
-    let (result, state) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
+    let (result, state, _) = resume::run(&problem, device, (args.folder.out.as_deref(), &args.resume, &args.report), named)?;
     drop(bar);
     reporter.finish(&result, |out| table::trace(out, &result))?;
     if let (Some(file), Some(diagonal)) = (diagonal_file, &result.diagonal) {

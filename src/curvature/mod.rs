@@ -252,6 +252,23 @@ impl Objective {
         Ok(Self { network: Arc::new(network), view, ..self.clone() })
     }
 
+    /// Whether `other` differs in numbers alone: in those of the network, the data, the samples' weights or λ.
+    pub fn is_shaped_as(&self, other: &Self) -> bool {
+        let network = self.network.is_shaped_as(&other.network);
+        network && self.criterion == other.criterion && self.samples() == other.samples()
+    }
+
+    /// Whether `other` is of the very same data and weights, by whatever network.
+    pub(crate) fn shares_data(&self, other: &Self) -> bool {
+        let same_weights = match (&self.sample_weights, &other.sample_weights) {
+            (None, None) => true,
+            (Some(own), Some(others)) => Arc::ptr_eq(own, others),
+            _ => false,
+        };
+        let same_data = Arc::ptr_eq(&self.inputs, &other.inputs) && Arc::ptr_eq(&self.targets, &other.targets);
+        same_data && same_weights && self.criterion == other.criterion
+    }
+
     /// Number of parameters.
     pub fn dim(&self) -> usize {
         self.network.layout().dim()
@@ -353,6 +370,16 @@ pub trait CurvatureOperator: LinearOperator {
     /// # Errors
     /// Device failure.
     fn loss_and_gradient(&self, gradient: &mut Block<Self>, s: &mut Scalars<Self>, loss: Slot) -> Result<()>;
+
+    /// f at `parameters`, all of them, in place of the operator's own θ, which it keeps: in the precision in which it computes. None from
+    /// an operator that has no faster way than a pass in double precision on the host, whose accuracy is better. Not finite is no
+    /// error: far from a minimum a loss may overflow.
+    ///
+    /// # Errors
+    /// Device failure.
+    fn loss_at(&self, _parameters: &[f64]) -> Result<Option<f64>> {
+        Ok(None)
+    }
 
     /// Products with single vectors so far.
     fn products(&self) -> u64;

@@ -258,6 +258,10 @@ impl<A: CurvatureOperator> LinearOperator for Viewed<'_, A> {
             Some(part) => part.around(self.operator.space(), (x, y), |x, y| self.operator.apply_within(&part.ranges, x, y)),
         }
     }
+
+    fn under_way(&self) -> u64 {
+        self.operator.under_way()
+    }
 }
 
 impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {
@@ -269,6 +273,10 @@ impl<A: CurvatureOperator> CurvatureOperator for Viewed<'_, A> {
         self.operator.loss_and_gradient(&mut all, s, loss)?;
         part.rescale(whole, &mut all)?;
         whole.take(&all, &part.ranges, &part.space, gradient)
+    }
+
+    fn loss_at(&self, parameters: &[f64]) -> Result<Option<f64>> {
+        self.operator.loss_at(parameters)
     }
 
     fn products(&self) -> u64 {

@@ -9,8 +9,8 @@ use super::context::{JobContext, Subject};
 use super::eigs::{EigsJob, EigsOptions, EigsReport};
 use super::record::{Eigenvalues, Header, Stats};
 use super::spectrum::{SpectrumJob, SpectrumOptions, SpectrumReport};
-use crate::backend::Backend;
-use crate::curvature::{Objective, View};
+use crate::backend::{Backend, OperatorJob};
+use crate::curvature::{Curvature, Objective, View};
 use crate::error::Result;
 use crate::estimate::{Estimate, NegativeShare};
 use crate::model::Tensor;
@@ -99,6 +99,19 @@ impl Block {
     }
 }
 
+/// What the first of `jobs` finds of the objective's parameters, and what the others find of its `blocks`, all on one operator.
+fn run_each<J: OperatorJob>(
+    (objective, curvature): (&Objective, Curvature),
+    device: &Backend,
+    blocks: &[Block],
+    jobs: Vec<J>,
+) -> Result<(J::Output, Vec<J::Output>)> {
+    let views = [objective.view().clone()].into_iter().chain(blocks.iter().map(|block| block.view.clone()));
+    let mut reports = device.run_each(objective, curvature, views.zip(jobs).collect())?;
+    let of_blocks = reports.split_off(1);
+    Ok((reports.swap_remove(0), of_blocks))
+}
+
 /// [`spectrum`](super::spectrum()) of the objective's parameters, and of each of their blocks.
 ///
 /// # Errors
@@ -119,13 +132,10 @@ pub fn spectrum_with_blocks(
         options
     };
     let own: Vec<_> = blocks.iter().map(of_block).collect();
-    let mut jobs = vec![(objective.view().clone(), SpectrumJob { context, options })];
-    let each = blocks.iter().zip(&contexts).zip(&own);
-    jobs.extend(each.map(|((block, context), options)| (block.view.clone(), SpectrumJob { context, options })));
-    let mut reports = device.run_each(objective, context.subject.curvature, jobs)?;
-    let of_blocks = reports.split_off(1);
-    let mut whole = reports.swap_remove(0);
-    for (block, report) in blocks.into_iter().zip(of_blocks) {
+    let each = contexts.iter().zip(&own).map(|(context, options)| SpectrumJob { context, options });
+    let jobs = [SpectrumJob { context, options }].into_iter().chain(each).collect();
+    let (mut whole, parts) = run_each((objective, context.subject.curvature), device, &blocks, jobs)?;
+    for (block, report) in blocks.into_iter().zip(parts) {
         whole.stats.add(&report.stats);
         let accurate = report.eigenvalues.unconverged() == 0;
         whole.blocks.push(BlockRecord {
@@ -162,13 +172,10 @@ pub fn eigs_with_blocks(
         }
     };
     let own: Vec<_> = blocks.iter().map(of_block).collect();
-    let mut jobs = vec![(objective.view().clone(), EigsJob { context, options, start })];
-    let each = blocks.iter().zip(&contexts).zip(&own);
-    jobs.extend(each.map(|((block, context), options)| (block.view.clone(), EigsJob { context, options, start: &[] })));
-    let mut reports = device.run_each(objective, context.subject.curvature, jobs)?;
-    let of_blocks = reports.split_off(1);
-    let mut whole = reports.swap_remove(0);
-    for (block, report) in blocks.into_iter().zip(of_blocks) {
+    let each = contexts.iter().zip(&own).map(|(context, options)| EigsJob { context, options, start: &[] });
+    let jobs = [EigsJob { context, options, start }].into_iter().chain(each).collect();
+    let (mut whole, parts) = run_each((objective, context.subject.curvature), device, &blocks, jobs)?;
+    for (block, report) in blocks.into_iter().zip(parts) {
         whole.stats.add(&report.stats);
         whole.accuracy_reached &= report.accuracy_reached;
         whole.blocks.push(block.record(&report.header, report.eigenvalues, report.accuracy_reached, &report.stats));

@@ -6,11 +6,12 @@ use super::context::JobContext;
 use super::eigs::{Eigenvectors, EigsOptions, eigs};
 use super::progress::Stage;
 use super::record::{Header, Meter, Stats};
-use crate::backend::cpu::loss_at;
+use crate::backend::cpu;
 use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
 use crate::krylov::{LanczosSeconds, Slot, VectorSpace as _, product};
+use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
 
 /// Which slices of the landscape.
@@ -54,11 +55,11 @@ pub struct Slice {
     pub curvature: f64,
     /// t, ascending, 0 in the middle.
     pub t: Vec<f64>,
-    /// f(θ + t v), in double precision; null where it is not finite.
+    /// f(θ + t v); null where it is not finite.
     pub loss: Vec<f64>,
     /// f + t ∇fᵀv + t²/2 vᵀHv.
     pub quadratic: Vec<f64>,
-    /// The points around 0 between which the loss is within a tenth of what the model's terms change it by.
+    /// The points around 0 between which the loss is within a tenth of what the model's terms change it by, its own error left out of account.
     pub holds: [f64; 2],
 }
 
@@ -91,6 +92,10 @@ pub struct LandscapeReport {
     pub plane: Option<Plane>,
     /// How often the loss was evaluated.
     pub evaluations: usize,
+    /// In which precision: that of the device on a GPU, double precision elsewhere.
+    pub loss_precision: Precision,
+    /// The largest difference from double precision at the middle and the ends of the first curve; null where it is that.
+    pub loss_error: Option<f64>,
     /// What it took.
     pub stats: Stats,
     /// What the reader should know, a sentence each.
@@ -117,8 +122,9 @@ struct Direction {
 
 /// Losses along the eigenvectors of `operator`, found here or given as `vectors`, and along one random direction for comparison.
 ///
-/// Losses are those of `objective` in double precision on the CPU whatever the operator's backend, so that differences of nearly equal
-/// losses are worth something.
+/// Losses are those of `objective` where the operator computes: on a GPU in single precision, so that a large network does not wait for the
+/// processor, elsewhere in double precision. What single precision makes of them is measured at three points, and told where it hides the
+/// curve.
 ///
 /// # Errors
 /// [`Error::Input`] for options that make no sense, and as [`eigs`].
@@ -133,7 +139,7 @@ pub fn landscape<A: CurvatureOperator>(
     let meter = Meter::start(operator, context);
     check(options)?;
     let header = Header::new("hesper.landscape/1", operator, context)?;
-    let (vectors, warnings) = match vectors {
+    let (vectors, mut warnings) = match vectors {
         Some(vectors) => (vectors, operator.warnings()),
         None => found(operator, context, options, product)?,
     };
@@ -149,20 +155,24 @@ pub fn landscape<A: CurvatureOperator>(
     let (points, side) = (options.points | 1, options.plane_points | 1);
     let total = directions.len() * points + plane.map_or(0, |_| side * side);
     let mut evaluations = 0;
+    let theta = objective.network().parameters();
+    let at = |steps: &[(f64, &Direction)]| {
+        let mut parameters = theta.clone();
+        steps.iter().for_each(|(t, direction)| objective.view().step(&mut parameters, *t, &direction.vector));
+        parameters
+    };
+    let on_device = operator.loss_at(&theta)?.is_some();
     let mut evaluate = |steps: &[(f64, &Direction)]| -> Result<f64> {
-        let mut parameters = objective.network().parameters();
-        for (t, direction) in steps {
-            objective.view().step(&mut parameters, *t, &direction.vector);
-        }
         evaluations += 1;
         context.progress.update(Stage::Losses, evaluations as u64, total as u64);
-        loss_at(objective, &parameters)
+        let parameters = at(steps);
+        operator.loss_at(&parameters)?.map_or_else(|| cpu::loss_at(objective, &parameters), Ok)
     };
-    let mut slices = Vec::new();
+    let mut curves = Vec::new();
     for direction in &directions {
         let t = symmetric(reach(direction), points);
         let losses = t.iter().map(|&t| evaluate(&[(t, direction)])).collect::<Result<Vec<_>>>()?;
-        slices.push(direction.slice(loss, t, losses));
+        curves.push((t, losses));
     }
     let plane = plane
         .map(|[first, second]| {
@@ -175,9 +185,43 @@ pub fn landscape<A: CurvatureOperator>(
             Ok::<_, Error>(Plane { directions: [first, second], a, b, loss: losses, quadratic })
         })
         .transpose()?;
-    let stats = meter.stats(operator, LanczosSeconds::default());
-    Ok(LandscapeReport { header, options: options.clone(), slices, plane, evaluations, stats, warnings })
+    let loss_error = on_device.then(|| {
+        let (t, losses) = &curves[0];
+        let off = |&index: &usize| Ok((losses[index] - cpu::loss_at(objective, &at(&[(t[index], &directions[0])]))?).abs());
+        [0, points / 2, points - 1].iter().map(off).try_fold(0.0_f64, |worst, off: Result<f64>| Ok::<_, Error>(worst.max(off?)))
+    });
+    let loss_error = loss_error.transpose()?;
+    let slices: Vec<Slice> =
+        directions.iter().zip(curves).map(|(direction, (t, losses))| direction.slice(loss, t, losses, loss_error)).collect();
+    warnings.extend(loss_error.and_then(|error| blurred(&slices, error)));
+    Ok(LandscapeReport {
+        header,
+        options: options.clone(),
+        slices,
+        plane,
+        evaluations,
+        loss_precision: if on_device { operator.info().precision } else { Precision::F64 },
+        loss_error,
+        stats: meter.stats(operator, LanczosSeconds::default()),
+        warnings,
+    })
 }
+
+/// The curves whose losses differ by little more than their error.
+fn blurred(slices: &[Slice], error: f64) -> Option<String> {
+    let height = |slice: &Slice| slice.loss.iter().map(|loss| (loss - slice.loss[slice.loss.len() / 2]).abs()).fold(0.0, f64::max);
+    let names: Vec<_> = slices.iter().filter(|slice| height(slice) < CLEAR * error).map(|slice| slice.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "along {} the loss changes by less than {CLEAR} times what single precision makes of it, {error:.1e}: use --backend cpu, or a wider \
+             --range",
+            names.join(", ")
+        )
+    })
+}
+
+/// Multiples of the losses' error by which a curve should rise or fall.
+const CLEAR: f64 = 20.0;
 
 fn check(options: &LandscapeOptions) -> Result<()> {
     if options.points < 3 {
@@ -257,11 +301,13 @@ impl Direction {
         loss + t * self.slope + 0.5 * t * t * self.curvature
     }
 
-    fn slice(&self, loss: f64, t: Vec<f64>, losses: Vec<f64>) -> Slice {
+    /// The curve of `losses`, each known to `error`.
+    fn slice(&self, loss: f64, t: Vec<f64>, losses: Vec<f64>, error: Option<f64>) -> Slice {
         let quadratic: Vec<f64> = t.iter().map(|&t| self.model(loss, t)).collect();
         let holds = |at: usize| {
             let change = (t[at] * self.slope).abs() + 0.5 * t[at] * t[at] * self.curvature.abs();
-            (losses[at] - quadratic[at]).abs() <= HOLDS * change
+            // The model's own constant is such a loss as well.
+            (losses[at] - quadratic[at]).abs() <= HOLDS * change + 2.0 * error.unwrap_or(0.0)
         };
         let middle = t.len() / 2;
         let upper = (middle + 1..t.len()).take_while(|&at| holds(at)).last().unwrap_or(middle);

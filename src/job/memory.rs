@@ -8,8 +8,8 @@ use crate::numeric::human_bytes;
 /// Columns of a batch where nothing is said: wide enough for the products, and more would only take more memory.
 pub(super) const MAX_COLUMNS: usize = 32;
 
-/// Blocks of a Lanczos run besides its basis: q, the one before, and the product; one more for what a device needs in between.
-const BLOCKS: u64 = 4;
+/// Blocks of a Lanczos run besides its basis: q, the one before, and the product.
+const BLOCKS: u64 = 3;
 
 /// A batch of products.
 pub(super) fn products_workload(columns: Option<usize>, count: usize) -> Workload {
@@ -26,7 +26,7 @@ pub(super) fn eigenvector_bytes(dim: usize, count: usize, returned: bool) -> u64
     (dim as u64).saturating_mul(size_of::<f64>() as u64).saturating_mul(count as u64).saturating_mul(1 + u64::from(returned))
 }
 
-/// Vectors of a batch of products: x, y, and one more for what a device needs in between.
+/// Vectors of a batch of products: x, y, and the copy from which the host reads y.
 pub(super) const PRODUCT_VECTORS: u64 = 3;
 
 /// Bytes of one vector.

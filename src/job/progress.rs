@@ -47,7 +47,7 @@ impl Display for Stage {
 
 /// Is told how far a job is. The library prints nothing itself.
 ///
-/// On an asynchronous device this counts orders given, which may run ahead of the work.
+/// On an asynchronous device Lanczos steps count where the device is known to have done them.
 pub trait Progress {
     /// `done` of `total` units of `stage` are behind; `total` may grow where a job goes on until an accuracy is reached.
     fn update(&self, stage: Stage, done: u64, total: u64);

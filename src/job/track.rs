@@ -221,15 +221,31 @@ pub struct Edge {
     pub lowest: Option<f64>,
     /// The most from there on.
     pub highest: Option<f64>,
+    /// The mean from there on.
+    pub mean: Option<f64>,
+    /// The share of the checkpoints from there on that are within a tenth of the edge.
+    pub within_tenth: Option<f64>,
 }
 
 impl Edge {
     /// Of `points` in their order; none where no largest eigenvalue is asked for.
     pub fn of(points: &[TrackPoint], threshold: f64) -> Option<Self> {
-        let shares: Vec<f64> = points.iter().filter_map(|point| Some(point.largest.first()?.value / threshold)).collect();
+        Self::of_shares(&points.iter().filter_map(|point| Some(point.largest.first()?.value / threshold)).collect::<Vec<_>>())
+    }
+
+    fn of_shares(shares: &[f64]) -> Option<Self> {
         let reached = shares.iter().position(|&share| share >= 1.0);
         let since = || shares[reached.unwrap_or(shares.len())..].iter().copied();
-        Some(Self { last: *shares.last()?, reached, lowest: since().reduce(f64::min), highest: since().reduce(f64::max) })
+        #[expect(clippy::cast_precision_loss, reason = "checkpoints are few")]
+        let mean = |values: &mut dyn Iterator<Item = f64>| reached.map(|first| values.sum::<f64>() / (shares.len() - first) as f64);
+        Some(Self {
+            last: *shares.last()?,
+            reached,
+            lowest: since().reduce(f64::min),
+            highest: since().reduce(f64::max),
+            mean: mean(&mut since()),
+            within_tenth: mean(&mut since().map(|share| f64::from(u8::from((share - 1.0).abs() <= 0.1)))),
+        })
     }
 }
 
@@ -300,5 +316,21 @@ impl TrackReport {
             checkpoints: points,
             warnings,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edge_is_scored_from_where_it_is_reached() {
+        let edge = Edge::of_shares(&[0.2, 0.95, 1.05, 1.2, 0.75, 1.0]).unwrap();
+        let expected =
+            Edge { last: 1.0, reached: Some(2), lowest: Some(0.75), highest: Some(1.2), mean: Some(1.0), within_tenth: Some(0.5) };
+        assert_eq!(edge, expected);
+        let below = Edge::of_shares(&[0.2, 0.95]).unwrap();
+        assert_eq!((below.last, below.reached, below.mean, below.within_tenth), (0.95, None, None, None));
+        assert_eq!(Edge::of_shares(&[]), None);
     }
 }

@@ -21,6 +21,12 @@ pub trait LinearOperator {
     /// solver's coefficients, where it is found.
     fn apply(&self, x: &Block<Self>, y: &mut Block<Self>) -> Result<()>;
 
+    /// Products, counted by columns, that were ordered and are not yet known to be done: on an asynchronous device, what progress may not
+    /// count. None where they are done when [`apply`](Self::apply) returns.
+    fn under_way(&self) -> u64 {
+        0
+    }
+
     /// What `make` finds by products with this operator. An operator that keeps a journal of them may answer it from there, and then
     /// needs none of those products any more; `name` says which result it is.
     ///

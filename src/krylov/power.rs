@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::eigensolver::{EigenOptions, EigenPair, EigenSolution, MARGIN, Observer};
 use super::lanczos::LanczosSeconds;
 use super::operator::{Block, LinearOperator};
@@ -15,6 +17,22 @@ use crate::error::{Error, Result};
 
 /// Products from one readback to the next.
 const PRODUCTS_PER_LOOK: usize = 10;
+
+/// Products after which the state of the iteration takes their place in a journal.
+const PRODUCTS_PER_STATE: usize = 50;
+
+/// The iteration between two products: what it needs of all that it has done.
+#[derive(Serialize, Deserialize)]
+struct Reached {
+    pairs: Vec<RitzValue>,
+    /// Those of the pairs, then x.
+    vectors: Vec<Vec<f64>>,
+    /// Products with this x, and with all.
+    own: usize,
+    products: usize,
+    scale: f64,
+    random: RandomVectors,
+}
 
 /// Finds the `options.wanted.count()` eigenpairs of largest magnitude, one after another, each in the complement of those before. Width
 /// and capacity do not matter.
@@ -30,21 +48,41 @@ pub fn power_iteration<A: LinearOperator>(
     let space = operator.space();
     let count = options.wanted.count();
     let mut random = RandomVectors { seed: options.seed, next: 0 };
-    let mut starts = starts.into_iter();
     let mut basis = space.basis(count, 1)?;
     let mut scalars = space.scalars(2 * PRODUCTS_PER_LOOK + 1, 1)?;
     let norm = Slot(2 * PRODUCTS_PER_LOOK);
     let (mut y, mut defect) = (space.block(1)?, space.block(1)?);
     let (mut pairs, mut products, mut scale) = (Vec::new(), 0, 0.0_f64);
     let mut seconds = LanczosSeconds::default();
+    let (since, earlier) = operator.begin::<Reached>("power iteration")?;
+    let mut going_on = None;
+    if let Some(reached) = earlier {
+        let mut vectors = reached.vectors.iter().map(|vector| {
+            let mut block = space.block(1)?;
+            space.upload(vector, &mut block)?;
+            Ok::<_, Error>(block)
+        });
+        for (ritz, vector) in reached.pairs.into_iter().zip(&mut vectors) {
+            let vector = vector?;
+            space.push(&mut basis, &vector)?;
+            pairs.push(EigenPair { ritz, error: ritz.residual, vector });
+        }
+        going_on = vectors.next().transpose()?.map(|x| (x, reached.own));
+        (products, scale, random) = (reached.products, reached.scale, reached.random);
+    }
+    let mut kept = products;
+    let mut starts = starts.into_iter().skip(pairs.len() + usize::from(going_on.is_some()));
     while pairs.len() < count {
-        let mut x = starts.next().map_or_else(|| random.draw(space), Ok)?;
-        let (mut found, mut at) = (None, 0);
-        while found.is_none() {
-            if at == 0 || at % PRODUCTS_PER_LOOK != 0 {
+        let (mut x, mut at) = match going_on.take() {
+            Some(there) => there,
+            None => {
+                let mut x = starts.next().map_or_else(|| random.draw(space), Ok)?;
                 space.orthogonalize(&basis, &mut x)?;
                 space.normalize(&mut x, &mut scalars, norm)?;
+                (x, 0)
             }
+        };
+        let ritz = loop {
             let begin = Instant::now();
             operator.apply(&x, &mut y)?;
             seconds.products += begin.elapsed();
@@ -66,18 +104,29 @@ pub fn power_iteration<A: LinearOperator>(
                 scale = scale.max(ritz.value.abs());
                 observe(products, pairs.len(), count);
                 if ritz.residual <= options.tol * scale || products >= options.max_products {
-                    found = Some(ritz);
-                    break;
+                    break ritz;
                 }
             }
             std::mem::swap(&mut x, &mut y);
             space.orthogonalize(&basis, &mut x)?;
             space.normalize(&mut x, &mut scalars, norm)?;
-        }
-        if let Some(ritz) = found {
-            space.push(&mut basis, &x)?;
-            pairs.push(EigenPair { ritz, error: ritz.residual, vector: x });
-        }
+            if products >= kept + PRODUCTS_PER_STATE {
+                kept = products;
+                operator.supersede("power iteration", since, || {
+                    let vectors = pairs.iter().map(|pair: &EigenPair<A>| &pair.vector).chain([&x]);
+                    Ok(Reached {
+                        pairs: pairs.iter().map(|pair| pair.ritz).collect(),
+                        vectors: vectors.map(|vector| space.download(vector)).collect::<Result<_>>()?,
+                        own: at,
+                        products,
+                        scale,
+                        random,
+                    })
+                })?;
+            }
+        };
+        space.push(&mut basis, &x)?;
+        pairs.push(EigenPair { ritz, error: ritz.residual, vector: x });
         if products >= options.max_products {
             break;
         }

@@ -197,6 +197,14 @@ impl Network {
         Ok(network)
     }
 
+    /// Whether `other` differs in numbers alone: in parameters, running statistics or ε.
+    pub fn is_shaped_as(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Layer, &Layer)| {
+            one.sources == other.sources && one.activation == other.activation && one.op.name() == other.op.name()
+        };
+        self.widths == other.widths && self.layout() == other.layout() && self.layers.iter().zip(&other.layers).all(same)
+    }
+
     /// The layers in the order in which they are computed.
     pub fn layers(&self) -> &[Layer] {
         &self.layers

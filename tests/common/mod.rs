@@ -330,6 +330,26 @@ pub(crate) fn assert_same_curvature<A: CurvatureOperator, R: CurvatureOperator>(
     assert_eq!(operator.products(), 4, "products with single vectors");
 }
 
+/// Moves an operator to other parameters, and then to other numbers altogether: there it has the bits of a new one.
+pub(crate) fn assert_moves<A: CurvatureOperator>(case: &Case, make: impl Fn(&Objective) -> A, relinearize: impl Fn(A, &Objective) -> A) {
+    let everything = |operator: &A| {
+        (loss_and_gradient(operator), [3, 1].map(|columns| product(operator, &case.directions(columns))), operator.products())
+    };
+    let start = case.objective();
+    let theta: Vec<f64> = start.network().parameters().iter().zip(case.directions(1)).map(|(x, d)| x + 0.1 * d).collect();
+    let parameters = start.with_network(start.network().with_parameters(&theta).unwrap()).unwrap();
+    let all = Case { seed: case.seed + 1, ..case.clone() }.objective();
+    let mut operator = make(&start);
+    let mut before = everything(&operator);
+    for (what, objective) in [("parameters", parameters), ("data", all)] {
+        operator = relinearize(operator, &objective);
+        let now = everything(&operator);
+        assert!(now != before, "{case:?}: other {what} change nothing");
+        assert!(now == everything(&make(&objective)), "{case:?}: at other {what} the bits are not those of a new operator");
+        before = now;
+    }
+}
+
 /// Some of the parameters of `case` in units of their own: from within the first weight to within the last one, bar one in the middle.
 fn part(objective: &Objective, seed: u64) -> View {
     let dim = objective.dim();

@@ -184,6 +184,16 @@ impl<T: Real> Cpu<T> {
         Ok(operator)
     }
 
+    /// The same operator of another `objective`: a new one, before which this one's linearization is let go.
+    ///
+    /// # Errors
+    /// As [`with_schedule`](Self::with_schedule).
+    pub fn relinearize(self, objective: &Objective) -> Result<Self> {
+        let Self { curvature, schedule, segments, .. } = self;
+        drop(segments);
+        Self::with_schedule(objective, curvature, schedule)
+    }
+
     /// Bytes of all that [`with_schedule`](Self::with_schedule) and products allocate, where no unit can be left out; at most as many
     /// where some can.
     fn footprint(objective: &Objective, curvature: Curvature, schedule: Schedule) -> Footprint {

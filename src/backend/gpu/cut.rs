@@ -130,17 +130,29 @@ impl Cut<'_> {
         steps
     }
 
-    /// δ zᵀ of layer `index`, with `terms` such products (two for a Hessian, one elsewhere).
-    pub(super) fn weights(&self, index: usize, layer: Extents, terms: usize, decay: f32, accumulate: bool) -> Vec<Step<Weights>> {
+    /// δ zᵀ of layer `index`, with `terms` such products (two for a Hessian, one elsewhere), which decay by `decay`; and in passing the sums of
+    /// its biases, where these are given a decay and the tile makes them.
+    pub(super) fn weights(
+        &self,
+        index: usize,
+        layer: Extents,
+        terms: usize,
+        (decay, bias_decay): (f32, Option<f32>),
+        accumulate: bool,
+    ) -> Vec<Step<Weights>> {
         let mut steps = Vec::new();
         let whole = Weights { rows: word(layer.outputs), columns: word(layer.inputs), ..Weights::default() };
         let tile = self.tile(ShapeClass::of_weights(&whole));
         for piece in self.shards.layer(index) {
             for window in self.windows(piece.rows.clone(), terms * layer.inputs) {
-                let weight = piece.weight + (window.rows.start - piece.rows.start) * layer.inputs;
+                let row = window.rows.start - piece.rows.start;
+                let weight = piece.weight + row * layer.inputs;
+                let biases = bias_decay.zip(piece.bias).filter(|_| tile.sums_biases());
                 let params = Weights {
                     columns: word(layer.inputs),
                     row_stride: word(layer.inputs),
+                    bias_offset: biases.map_or(0, |(_, bias)| word(bias + row - weight)),
+                    bias_decay: biases.map_or(0.0, |(decay, _)| decay),
                     ..self.sums(piece, &window, weight, layer, decay, accumulate)
                 };
                 steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });
@@ -149,7 +161,7 @@ impl Cut<'_> {
         steps
     }
 
-    /// The same of the layer's biases, in all directions, each with its shard; none where there are none.
+    /// The same of the layer's biases alone, in all directions, each with its shard; none where there are none.
     pub(super) fn biases(&self, index: usize, layer: Extents, decay: f32, accumulate: bool) -> Vec<(usize, Weights)> {
         let bias = |piece: &Piece, window: &Window| {
             let at = piece.bias? + window.rows.start - piece.rows.start;

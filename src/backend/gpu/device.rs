@@ -15,6 +15,7 @@ use wgpu::{Buffer, BufferUsages, ComputePipeline, ErrorFilter, Features, PollTyp
 
 use super::adapter::{self, Software};
 use super::array::{Array, Memory};
+use super::ceilings::Ceilings;
 use super::clock::{Clock, Label, Part, Spent};
 use super::kernel::Variant;
 use super::recorder::{Dispatch, Recorder};
@@ -41,28 +42,6 @@ pub struct Device {
     fault: Fault,
     memory: Rc<Memory>,
     readbacks: Cell<u64>,
-}
-
-/// Limits below those of the adapter, for whoever wants to see how work is split where there is less.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ceilings {
-    /// Most bytes of a buffer that one kernel can see.
-    pub binding_bytes: Option<u64>,
-    /// Most bytes of a buffer.
-    pub buffer_bytes: Option<u64>,
-    /// Most workgroups in a dimension.
-    pub workgroups: Option<u32>,
-}
-
-impl Ceilings {
-    fn apply(self, mut limits: wgpu::Limits) -> wgpu::Limits {
-        let lower = |limit: &mut u64, ceiling: Option<u64>| *limit = ceiling.unwrap_or(*limit).min(*limit);
-        lower(&mut limits.max_storage_buffer_binding_size, self.binding_bytes);
-        lower(&mut limits.max_buffer_size, self.buffer_bytes);
-        let workgroups = &mut limits.max_compute_workgroups_per_dimension;
-        *workgroups = self.workgroups.unwrap_or(*workgroups).min(*workgroups);
-        limits
-    }
 }
 
 /// The part of a product that one dispatch makes.
@@ -107,10 +86,11 @@ fn one_line(message: &str) -> String {
 }
 
 impl Device {
-    /// Opens the adapter with that index or name; without one the best there is.
+    /// Opens the adapter with that index or name; without one the best there is. `HESPER_GPU_BINDING_BYTES` in the environment lowers its
+    /// largest binding.
     ///
     /// # Errors
-    /// [`Error::Device`] where no adapter fits or it cannot be opened.
+    /// [`Error::Device`] where no adapter fits or it cannot be opened, [`Error::Input`] where the environment's limit is no number.
     pub fn open(name_or_index: Option<&str>, software: Software) -> Result<Self> {
         Self::open_within(name_or_index, software, Ceilings::default())
     }
@@ -120,7 +100,7 @@ impl Device {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_within(name_or_index: Option<&str>, software: Software, ceilings: Ceilings) -> Result<Self> {
-        let adapter = adapter::choose(name_or_index, software)?;
+        let (adapter, ceilings) = (adapter::choose(name_or_index, software)?, ceilings.within_environment()?);
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("hesper"),
@@ -369,6 +349,16 @@ impl Device {
             compilation_options,
             cache: None,
         })
+    }
+
+    /// The number of the submission that what was recorded last is part of.
+    pub(super) fn latest_submission(&self) -> u64 {
+        self.recorder.borrow().latest()
+    }
+
+    /// The number of the last submission that is known to have ended.
+    pub(super) fn ended_submission(&self) -> u64 {
+        self.recorder.borrow().ended()
     }
 
     /// Records a copy of `count` numbers from one buffer, from an element on, to another one.

@@ -5,7 +5,7 @@ use super::cut::{Cut, Extents, Terms};
 use super::device::Device;
 use super::kernel::{Curve, Formula, Kernel};
 use super::product::{self, product_cost};
-use super::segment::Segment;
+use super::segment::{Data, Segment};
 use super::space::{GpuBlock, GpuSpace, word};
 use super::unary::{self, NormPass, Statistics, standard_rows};
 use super::uniforms;
@@ -86,6 +86,15 @@ pub(super) fn layers(network: &Network, curvature: Curvature) -> Vec<LayerModel>
     layers.collect()
 }
 
+fn cut<'a>(space: &'a GpuSpace, segment: &Segment) -> Cut<'a> {
+    Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 }
+}
+
+/// What each layer standardizes with, where it normalizes.
+fn statistics(space: &GpuSpace, network: &Network) -> Result<Vec<Option<Statistics>>> {
+    network.layers().iter().map(|layer| Statistics::new(space.device(), &layer.op)).collect()
+}
+
 /// Whether layer `index` is the first on the way back to reach what layer `source` makes, by its source number `turn`.
 pub(super) fn is_first_back(layers: &[LayerModel], index: usize, turn: usize) -> bool {
     let LayerModel { sources, .. } = &layers[index];
@@ -160,7 +169,7 @@ impl Model {
         let positive: Vec<f32> = (0..network.outputs()).map(|output| f32::from_f64(objective.criterion().output_weight(output))).collect();
         Ok(Self {
             layers: layers(network, curvature),
-            statistics: network.layers().iter().map(|layer| Statistics::new(space.device(), &layer.op)).collect::<Result<_>>()?,
+            statistics: statistics(space, network)?,
             loss,
             curvature,
             share: f32::from_f64(objective.output_share()),
@@ -170,12 +179,24 @@ impl Model {
         })
     }
 
-    /// Records both passes at θ over `segment`, whose data `input` and `expected` hold.
-    pub(super) fn linearize(&self, space: &GpuSpace, segment: &Segment, input: &Array, expected: &Array, point: &Point) -> Result<()> {
-        let cut = Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 };
-        self.forward(&cut, input, point)?;
-        self.loss(&cut, segment, expected, point)?;
-        self.backward(&cut, point)
+    /// Moves to the parameters and constants of `network`, which differs in numbers alone.
+    pub(super) fn relinearize(&mut self, space: &GpuSpace, network: &Network) -> Result<()> {
+        space.upload(&network.parameters(), &mut self.parameters)?;
+        self.statistics = statistics(space, network)?;
+        Ok(())
+    }
+
+    /// Records both passes at θ over `segment` with its data.
+    pub(super) fn linearize(&self, space: &GpuSpace, segment: &Segment, data: &Data, point: &Point) -> Result<()> {
+        self.evaluate(space, segment, data, point)?;
+        self.backward(&cut(space, segment), point)
+    }
+
+    /// Records the pass forward alone, and the losses.
+    pub(super) fn evaluate(&self, space: &GpuSpace, segment: &Segment, data: &Data, point: &Point) -> Result<()> {
+        let cut = cut(space, segment);
+        self.forward(&cut, &data.input, point)?;
+        self.loss(&cut, segment, &data.expected, point)
     }
 
     /// Parameters of the loss kernels.

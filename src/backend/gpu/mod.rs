@@ -6,6 +6,7 @@
 mod adapter;
 mod array;
 mod basis;
+mod ceilings;
 mod clock;
 mod cut;
 mod device;
@@ -29,7 +30,8 @@ pub mod uniforms;
 
 pub use adapter::{AdapterInfo, Software, adapters};
 pub use basis::GpuBasis;
-pub use device::{Ceilings, Device};
+pub use ceilings::Ceilings;
+pub use device::Device;
 pub use kernel::{Curve, Formula, Kernel, RowNorm, Variant};
 pub use operator::Gpu;
 pub use space::{GpuBlock, GpuScalars, GpuSpace};

@@ -1,9 +1,11 @@
 //! Products with the Hessian and other operators of the objective: tangent passes forward and backward over the linearization, and the
 //! weight products, segment by segment.
 
+mod elsewhere;
 mod sums;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,13 +21,12 @@ use super::peak;
 use super::product::{self, product_cost};
 use super::schedule::{self, Held};
 use super::segment::Segment;
-use super::space::{GpuBlock, GpuScalars, GpuSpace, groups, word};
+use super::space::{GpuBlock, GpuScalars, GpuSpace};
 use super::unary::{self, Back, NormPass, standard_rows};
-use super::uniforms::Krylov;
 use crate::curvature::{
     BackendInfo, Curvature, CurvatureOperator, Demand, KernelTime, MemoryPlan, Objective, OutputCurvature, Peaks, Reach, Schedule,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::krylov::{LanczosSeconds, LinearOperator, Slot, VectorSpace as _};
 use crate::model::{Layout, WeightDecay};
 use crate::numeric::{Precision, Real};
@@ -41,6 +42,8 @@ pub struct Gpu {
     weight_decay: WeightDecay,
     /// (λ/2)·‖θ‖² of what decays.
     penalty: f64,
+    /// Whether the parameters and the passes on the device are those of [another point](Self::loss_elsewhere).
+    is_away: Cell<bool>,
     /// As many ones as the longest segment has samples.
     ones: Array,
     tangents: RefCell<Tangents>,
@@ -49,6 +52,8 @@ pub struct Gpu {
     /// ∇f/√Σω without weight decay in each of the columns that products have had, where its outer product is taken off.
     mean_gradient: RefCell<Option<GpuBlock>>,
     products: Cell<u64>,
+    /// Columns of the last products, each with the number of the submission that it ends in.
+    under_way: RefCell<VecDeque<(u64, u64)>>,
     bytes: u64,
     column_bytes: usize,
     max_columns: usize,
@@ -92,7 +97,7 @@ impl Gpu {
     /// How a job fits into the memory of `device`, found without allocating anything there.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::error::Error::Memory) where it does not.
+    /// [`Error::Memory`] where it does not.
     pub fn plan(objective: &Objective, curvature: Curvature, device: &Rc<Device>, demand: &Demand) -> Result<MemoryPlan> {
         schedule::plan(objective, curvature, device, demand)
     }
@@ -100,7 +105,7 @@ impl Gpu {
     /// Uploads `objective` to `device` and computes its linearization. Operators on one device share its compiled kernels.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::error::Error::Memory) where an array exceeds the device's limits, [`Error::Device`](crate::error::Error::Device) where the device fails.
+    /// [`Error::Memory`] where an array exceeds the device's limits, [`Error::Device`] where the device fails.
     pub fn new(objective: &Objective, curvature: Curvature, device: &Rc<Device>) -> Result<Self> {
         Self::with_schedule(objective, curvature, device, Schedule::cached(objective.samples()))
     }
@@ -118,8 +123,6 @@ impl Gpu {
         let held = Held::new(&space, &model, objective, schedule)?;
         let longest = held.segments[0].padded;
         let ones = device.buffer_of("sample weights", &vec![1.0; longest])?;
-        let (decay, parameters) = (objective.weight_decay(), network.parameters());
-        let squares: f64 = decay.ranges(network).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
         let drawn = drawn_targets(&space, &model, &held, objective)?;
         let mut operator = Self {
             column_bytes: schedule::column_bytes(network, longest),
@@ -129,11 +132,13 @@ impl Gpu {
             layout: network.layout(),
             held,
             schedule,
-            weight_decay: decay,
-            penalty: 0.5 * decay.factor * squares,
+            weight_decay: objective.weight_decay(),
+            penalty: penalty(objective, &network.parameters()),
+            is_away: Cell::default(),
             ones,
             tangents: RefCell::default(),
             products: Cell::new(0),
+            under_way: RefCell::default(),
             bytes: 0,
             drawn,
             mean_gradient: RefCell::default(),
@@ -143,6 +148,36 @@ impl Gpu {
         }
         operator.bytes = device.allocated() - before;
         Ok(operator)
+    }
+
+    /// The same operator of another `objective`, which differs in numbers alone, to the same bits as a new one: buffers stay, and so do the
+    /// data where it is [the same objective at other parameters](Objective::with_network).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it differs in more, and as [`new`](Self::new).
+    pub fn relinearize(mut self, objective: &Objective) -> Result<Self> {
+        let curvature = self.model.curvature;
+        curvature.check(objective)?;
+        if !self.held.objective.is_shaped_as(objective) {
+            return Err(Error::Input("an operator moves to other parameters and data of the same network and loss: make a new one".into()));
+        }
+        self.model.relinearize(&self.space, objective.network())?;
+        self.held.relinearize(&self.space, &self.model, objective)?;
+        (self.weight_decay, self.penalty) = (objective.weight_decay(), penalty(objective, &objective.network().parameters()));
+        self.is_away.set(false);
+        self.drawn.clear();
+        self.drawn = drawn_targets(&self.space, &self.model, &self.held, objective)?;
+        if curvature.is_centred() {
+            *self.mean_gradient.get_mut() = None;
+            self.mean_gradient = RefCell::new(Some(self.mean_gradient(objective.total_weight())?));
+        }
+        self.products.set(0);
+        Ok(self)
+    }
+
+    /// Whether it can [move](Self::relinearize) to `curvature` of `objective`, held as `schedule` says.
+    pub(in crate::backend) fn can_move_to(&self, objective: &Objective, curvature: Curvature, schedule: Schedule) -> bool {
+        self.model.curvature == curvature && self.schedule == schedule && self.held.objective.is_shaped_as(objective)
     }
 
     fn device(&self) -> &Device {
@@ -297,6 +332,7 @@ impl Gpu {
     fn multiply(&self, reach: &Reach, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         assert_eq!(x.columns, y.columns, "operands of equal width");
         let _clocked = self.device().clocked(Part::Product);
+        self.come_back()?;
         self.grow(x.columns)?;
         let tangents = self.tangents.borrow();
         for (index, segment) in self.held.segments.iter().enumerate() {
@@ -308,12 +344,30 @@ impl Gpu {
             self.backward(&passes, x, y)?;
         }
         self.products.set(self.products.get() + x.columns as u64);
-        self.subtract_mean(x, y)
+        self.subtract_mean(x, y)?;
+        self.under_way.borrow_mut().push_back((self.device().latest_submission(), x.columns as u64));
+        self.forget_what_is_done();
+        Ok(())
+    }
+
+    fn forget_what_is_done(&self) {
+        let ended = self.device().ended_submission();
+        let mut under_way = self.under_way.borrow_mut();
+        while under_way.front().is_some_and(|(submission, _)| *submission <= ended) {
+            under_way.pop_front();
+        }
     }
 
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
         Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions }
     }
+}
+
+/// (λ/2)·‖θ‖² of what decays, at θ = `parameters`.
+fn penalty(objective: &Objective, parameters: &[f64]) -> f64 {
+    let decay = objective.weight_decay();
+    let squares: f64 = decay.ranges(objective.network()).into_iter().flat_map(|range| &parameters[range]).map(|x| x * x).sum();
+    0.5 * decay.factor * squares
 }
 
 /// The gradients at drawn targets of each segment; none for operators that are not made of those.
@@ -347,6 +401,11 @@ impl LinearOperator for Gpu {
     fn apply(&self, x: &GpuBlock, y: &mut GpuBlock) -> Result<()> {
         self.multiply(&Reach::whole(&self.layout), x, y)
     }
+
+    fn under_way(&self) -> u64 {
+        self.forget_what_is_done();
+        self.under_way.borrow().iter().map(|(_, columns)| columns).sum()
+    }
 }
 
 impl CurvatureOperator for Gpu {
@@ -356,20 +415,16 @@ impl CurvatureOperator for Gpu {
     }
 
     fn loss_and_gradient(&self, gradient: &mut GpuBlock, s: &mut GpuScalars, loss: Slot) -> Result<()> {
-        let groups_of = |segment: &Segment| groups(segment.padded / 4);
-        let all_groups = self.held.segments.iter().map(groups_of).sum();
-        let partials = self.space.partials(all_groups)?;
-        let mut params = Krylov { columns: 1, all_groups: word(all_groups), ..Krylov::default() };
-        for (index, segment) in self.held.segments.iter().enumerate() {
+        self.come_back()?;
+        self.total_loss(s, loss, self.penalty, |index, segment| {
             let (input, point) = self.held.at(&self.space, &self.model, index)?;
-            params.stride4 = word(segment.padded / 4);
-            params.groups = word(groups_of(segment));
-            self.space.partial_sum(params, &point.losses, &self.ones, &partials)?;
-            params.first_group += params.groups;
             self.gradient(&self.cut(segment, 1), (input, point), self.weight_decay, index > 0, gradient)?;
-        }
-        let total = Krylov { slot: word(loss.0), constant: f32::from_f64(self.penalty), ..params };
-        self.space.total(total, &partials, s)
+            Ok(point)
+        })
+    }
+
+    fn loss_at(&self, parameters: &[f64]) -> Result<Option<f64>> {
+        self.loss_elsewhere(parameters).map(Some)
     }
 
     fn products(&self) -> u64 {

@@ -81,6 +81,9 @@ pub(super) struct Recorder {
     cost: f64,
     rate: f64,
     in_flight: Option<InFlight>,
+    /// How many submissions there were, and how many of them have ended.
+    submitted: u64,
+    ended: u64,
     clock: Option<Clock>,
     /// What work belongs to from now on.
     part: Part,
@@ -112,6 +115,8 @@ impl Recorder {
             cost: 0.0,
             rate: FIRST_RATE,
             in_flight: None,
+            submitted: 0,
+            ended: 0,
             clock,
             part: Part::default(),
             detailed: false,
@@ -132,6 +137,16 @@ impl Recorder {
     /// Whether every kernel is clocked by itself from now on: each then starts when the last one has ended.
     pub(super) fn clock_kernels(&mut self, detailed: bool) {
         self.detailed = detailed;
+    }
+
+    /// The number of the submission that what was recorded last is part of.
+    pub(super) fn latest(&self) -> u64 {
+        self.submitted + u64::from(self.encoder.is_some())
+    }
+
+    /// The number of the last submission that is known to have ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended
     }
 
     /// Operations that one dispatch may have: half a submission, so that a kernel of half the usual speed is still on time.
@@ -240,10 +255,12 @@ impl Recorder {
         if let Some(clock) = &mut self.clock {
             clock.submitted();
         }
+        self.submitted += 1;
         let submitted = InFlight { index, since: Instant::now(), cost: std::mem::take(&mut self.cost) };
         if let Some(previous) = self.in_flight.replace(submitted) {
             let wait = PollType::Wait { submission_index: Some(previous.index.clone()), timeout: None };
             device.poll(wait).map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))?;
+            self.ended += 1;
             let now = self.measure(&previous);
             if let Some(current) = &mut self.in_flight {
                 current.since = now;
@@ -254,6 +271,7 @@ impl Recorder {
 
     /// Takes note that the device has nothing left to do.
     pub(super) fn idle(&mut self) {
+        self.ended = self.submitted;
         if let Some(last) = self.in_flight.take() {
             self.measure(&last);
         }

@@ -16,17 +16,19 @@ use crate::model::{Network, NormKind, Op};
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) segments: Vec<Segment>,
+    /// Whose data it is of.
+    pub(super) objective: Objective,
     storage: Storage,
 }
 
 #[derive(Debug)]
 enum Storage {
-    /// The inputs and the point of each segment.
-    Cached(Vec<(Array, Point)>),
+    /// The data and the point of each segment.
+    Cached(Vec<(Data, Point)>),
     /// The data of each segment, and room for one point.
     Recomputed { data: Vec<Data>, point: Point },
     /// Room for the data of two segments, so that one is brought in while the device works on the other, and for one point.
-    Streamed { objective: Objective, data: Vec<Data>, point: Point },
+    Streamed { data: Vec<Data>, point: Point },
 }
 
 impl Held {
@@ -37,52 +39,69 @@ impl Held {
         let longest = segments[0].padded;
         let storage = match schedule.mode {
             Mode::Cached => {
-                let expected = device.buffer("the targets", expected_per_sample(network) * longest)?;
-                let cached = segments.iter().map(|segment| {
-                    let input = device.buffer("the inputs", network.inputs() * segment.padded)?;
-                    let point = Point::new(device, &model.layers, segment.padded)?;
-                    upload(objective, device, segment, &input, &expected)?;
-                    model.linearize(space, segment, &input, &expected, &point)?;
-                    Ok((input, point))
-                });
+                let cached = segments
+                    .iter()
+                    .map(|segment| Ok((Data::new(device, network, segment.padded)?, Point::new(device, &model.layers, segment.padded)?)));
                 Storage::Cached(cached.collect::<Result<_>>()?)
             }
             Mode::Recomputed => {
-                let data = segments.iter().map(|segment| {
-                    let data = Data::new(device, network, segment.padded)?;
-                    upload(objective, device, segment, &data.input, &data.expected)?;
-                    Ok(data)
-                });
+                let data = segments.iter().map(|segment| Data::new(device, network, segment.padded));
                 Storage::Recomputed { data: data.collect::<Result<_>>()?, point: Point::new(device, &model.layers, longest)? }
             }
             Mode::Streamed => {
                 let data = (0..2).map(|_| Data::new(device, network, longest)).collect::<Result<_>>()?;
-                Storage::Streamed { objective: objective.clone(), data, point: Point::new(device, &model.layers, longest)? }
+                Storage::Streamed { data, point: Point::new(device, &model.layers, longest)? }
             }
         };
-        Ok(Self { segments, storage })
+        let held = Self { segments, objective: objective.clone(), storage };
+        held.fill(space, model, true)?;
+        Ok(held)
+    }
+
+    /// Moves to the point of `model` and to the data of `objective`, which are brought to the device where they are not there already.
+    pub(super) fn relinearize(&mut self, space: &GpuSpace, model: &Model, objective: &Objective) -> Result<()> {
+        let brings = !self.objective.shares_data(objective);
+        self.objective = objective.clone();
+        self.fill(space, model, brings)
+    }
+
+    /// Makes what is kept between products; `brings` the data to the device first.
+    pub(super) fn fill(&self, space: &GpuSpace, model: &Model, brings: bool) -> Result<()> {
+        if matches!(self.storage, Storage::Streamed { .. }) {
+            return Ok(());
+        }
+        for (index, segment) in self.segments.iter().enumerate() {
+            let (data, point) = self.room(space, index)?;
+            if brings {
+                upload(&self.objective, space.device(), segment, data)?;
+            }
+            if matches!(self.storage, Storage::Cached(_)) {
+                model.linearize(space, segment, data, point)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The data of segment `index` and room for its passes, whatever it holds. Valid until the next segment is asked for.
+    pub(super) fn room(&self, space: &GpuSpace, index: usize) -> Result<(&Data, &Point)> {
+        Ok(match &self.storage {
+            Storage::Cached(cached) => (&cached[index].0, &cached[index].1),
+            Storage::Recomputed { data, point } => (&data[index], point),
+            Storage::Streamed { data, point } => {
+                let data = &data[index % data.len()];
+                upload(&self.objective, space.device(), &self.segments[index], data)?;
+                (data, point)
+            }
+        })
     }
 
     /// The input and the point of segment `index`, made now where they are not kept. Valid until the next segment is asked for.
     pub(super) fn at(&self, space: &GpuSpace, model: &Model, index: usize) -> Result<(&Array, &Point)> {
-        let segment = &self.segments[index];
-        match &self.storage {
-            Storage::Cached(cached) => {
-                let (input, point) = &cached[index];
-                Ok((input, point))
-            }
-            Storage::Recomputed { data, point } => {
-                let Data { input, expected } = &data[index];
-                model.linearize(space, segment, input, expected, point)?;
-                Ok((input, point))
-            }
-            Storage::Streamed { objective, data, point } => {
-                let Data { input, expected } = &data[index % data.len()];
-                upload(objective, space.device(), segment, input, expected)?;
-                model.linearize(space, segment, input, expected, point)?;
-                Ok((input, point))
-            }
+        let (data, point) = self.room(space, index)?;
+        if !matches!(self.storage, Storage::Cached(_)) {
+            model.linearize(space, &self.segments[index], data, point)?;
         }
+        Ok((&data.input, point))
     }
 }
 
@@ -149,7 +168,7 @@ fn footprint(network: &Network, curvature: Curvature, shards: &Shards, samples: 
     let (longest, all): (usize, usize) = (segments[0].padded, segments.iter().map(|segment| segment.padded).sum());
     let (inputs, outputs, expected) = (network.inputs(), network.outputs(), expected_per_sample(network));
     let (data, points) = match schedule.mode {
-        Mode::Cached => (inputs * all + expected * longest, all),
+        Mode::Cached => ((inputs + expected) * all, all),
         Mode::Recomputed => ((inputs + expected) * all, longest),
         Mode::Streamed => (2 * (inputs + expected) * longest, longest),
     };

@@ -97,7 +97,7 @@ pub(super) fn expected_per_sample(network: &Network) -> usize {
 }
 
 /// Brings the data of `segment` to the device, after all work recorded so far.
-pub(super) fn upload(objective: &Objective, device: &Device, segment: &Segment, input: &Array, expected: &Array) -> Result<()> {
+pub(super) fn upload(objective: &Objective, device: &Device, segment: &Segment, Data { input, expected }: &Data) -> Result<()> {
     // The device works on what is recorded while the host prepares this.
     device.submit()?;
     let width = objective.network().inputs();

@@ -63,6 +63,8 @@ sources! {
     SUBGROUP_32X4 = "tiles/subgroup_32x4.wgsl";
     SUBGROUP_32X4_PASS = "tiles/subgroup_32x4_pass.wgsl";
     SUBGROUP_32X4_WEIGHTS = "tiles/subgroup_32x4_weights.wgsl";
+    SUBGROUP_64X4 = "tiles/subgroup_64x4.wgsl";
+    SUBGROUP_64X4_PASS = "tiles/subgroup_64x4_pass.wgsl";
     SUBGROUP_PASS = "tiles/subgroup_pass.wgsl";
     SUBGROUP_WEIGHTS = "tiles/subgroup_weights.wgsl";
     SHARED_4X4 = "tiles/shared_4x4.wgsl";
@@ -160,6 +162,7 @@ fn pass(form: Option<Form>, finish: &[&'static Source], entry_points: &'static [
         Form::Direct8x4 => &[&DIRECT_8X4, &POSITIONS],
         Form::Subgroup16x8 => &[&SUBGROUP, &SUBGROUP_16X8, &POSITIONS, &SUBGROUP_16X8_PASS, &SUBGROUP_PASS],
         Form::Subgroup32x4 => &[&SUBGROUP, &SUBGROUP_32X4, &POSITIONS, &SUBGROUP_32X4_PASS, &SUBGROUP_PASS],
+        Form::Subgroup64x4 => &[&SUBGROUP, &SUBGROUP_64X4, &POSITIONS, &SUBGROUP_64X4_PASS, &SUBGROUP_PASS],
         Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_PASS],
         Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_PASS],
         _ => &[&DIRECT_16X8, &POSITIONS],

@@ -169,6 +169,12 @@ impl GpuSpace {
     }
 
     /// Column `column` of `x` ← `values`, n numbers.
+    /// The numbers of all columns, one after another, into `x`.
+    pub(super) fn write(&self, values: &[f64], x: &GpuBlock) -> Result<()> {
+        let mut columns = values.chunks_exact(self.dim()).enumerate();
+        columns.try_for_each(|(column, values)| self.upload_column(x, column, values, f32::from_f64))
+    }
+
     fn upload_column<T: Copy>(&self, x: &GpuBlock, column: usize, values: &[T], to_f32: impl Fn(T) -> f32) -> Result<()> {
         for (shard, buffer) in self.shards.iter().zip(&x.shards) {
             self.device.write(buffer, column * shard.stride, &shard.take(values, &to_f32))?;
@@ -241,8 +247,7 @@ impl VectorSpace for GpuSpace {
 
     fn upload(&self, values: &[f64], x: &mut GpuBlock) -> Result<()> {
         assert_eq!(values.len(), self.dim() * x.columns, "a block of {} columns of {}", x.columns, self.dim());
-        let mut columns = values.chunks_exact(self.dim()).enumerate();
-        columns.try_for_each(|(column, values)| self.upload_column(x, column, values, f32::from_f64))
+        self.write(values, x)
     }
 
     fn download(&self, x: &GpuBlock) -> Result<Vec<f64>> {

@@ -15,6 +15,8 @@ pub enum Form {
     Subgroup16x8,
     /// The same with 32 rows x 4 columns.
     Subgroup32x4,
+    /// A pass, with 64 rows x 4 columns.
+    Subgroup64x4,
     /// Any product: 4 rows x 4 columns a thread, from shared memory.
     Shared4x4,
     /// Any product: 8 rows x 8 columns a thread, from shared memory.
@@ -27,11 +29,12 @@ pub enum Form {
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Direct8x4,
         Self::Direct16x8,
         Self::Subgroup16x8,
         Self::Subgroup32x4,
+        Self::Subgroup64x4,
         Self::Shared4x4,
         Self::Shared8x8,
         Self::Dots8x8,
@@ -45,6 +48,7 @@ impl Form {
             Self::Direct16x8 => "direct16x8",
             Self::Subgroup16x8 => "subgroup16x8",
             Self::Subgroup32x4 => "subgroup32x4",
+            Self::Subgroup64x4 => "subgroup64x4",
             Self::Shared4x4 => "shared4x4",
             Self::Shared8x8 => "shared8x8",
             Self::Dots8x8 => "dots8x8",
@@ -54,7 +58,7 @@ impl Form {
 
     /// Whether its threads share what they load through their subgroup.
     pub fn needs_subgroups(self) -> bool {
-        matches!(self, Self::Subgroup16x8 | Self::Subgroup32x4)
+        matches!(self, Self::Subgroup16x8 | Self::Subgroup32x4 | Self::Subgroup64x4)
     }
 }
 
@@ -96,6 +100,8 @@ impl Tile {
     pub const SOFTWARE_PASS: Self = Self::new(Form::Direct16x8, 8, 1);
     /// Any product on those lanes, with every number of the rows' operand loaded once a subgroup.
     pub const SOFTWARE_SUBGROUP: Self = Self::new(Form::Subgroup32x4, 8, 1);
+    /// The same for passes of many rows.
+    pub const SOFTWARE_SUBGROUP_TALL: Self = Self::new(Form::Subgroup64x4, 8, 1);
     /// The same for few rows.
     pub const SOFTWARE_SUBGROUP_THIN: Self = Self::new(Form::Subgroup16x8, 8, 1);
     /// A weight product on the eight lanes of a software driver's vectors.
@@ -104,7 +110,7 @@ impl Tile {
     pub const SOFTWARE_SPLIT: Self = Self::new(Form::Split8x4, 8, 1);
 
     /// Tiles of the passes, for all devices.
-    pub const PASSES: [Self; 8] = [
+    pub const PASSES: [Self; 9] = [
         Self::SHARED_64X64,
         Self::SHARED_64X64_WIDE,
         Self::SHARED_128X64,
@@ -113,6 +119,7 @@ impl Tile {
         Self::SOFTWARE_PASS,
         Self::SOFTWARE_SUBGROUP,
         Self::SOFTWARE_SUBGROUP_THIN,
+        Self::SOFTWARE_SUBGROUP_TALL,
     ];
     /// Tiles of the weight products, for all devices.
     pub const WEIGHTS: [Self; 8] = [
@@ -162,6 +169,7 @@ impl Tile {
             Form::Direct8x4 => [8, 4 * x],
             Form::Direct16x8 | Form::Subgroup16x8 => [16, 8 * x],
             Form::Subgroup32x4 => [32, 4 * x],
+            Form::Subgroup64x4 => [64, 4 * x],
             Form::Shared4x4 => [4 * y, 4 * x],
             Form::Shared8x8 | Form::Dots8x8 => [8 * y, 8 * x],
             Form::Split8x4 => [8, 4],
@@ -175,6 +183,12 @@ impl Tile {
             constants.extend([("LANES_X", f64::from(self.lanes_x)), ("LANES_Y", f64::from(self.lanes_y))]);
         }
         constants
+    }
+
+    /// Whether a weight product made with it makes the sums of the biases in passing. Elsewhere that would cost a thread an addition for
+    /// each number of the rows' operand, which many threads have.
+    pub(super) fn sums_biases(self) -> bool {
+        self.form.needs_subgroups()
     }
 
     /// Most samples / 4 that a thread of a weight product may add up in one chain: a longer chain rounds more than the products' promise

@@ -141,6 +141,9 @@ impl Tiles {
 
     fn default_of(&self, class: ShapeClass) -> Tile {
         match (class, self.software) {
+            (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _), true) if self.subgroups && rows > 5 => {
+                Tile::SOFTWARE_SUBGROUP_TALL
+            }
             (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _) | ShapeClass::Weights(rows, _), true) if self.subgroups => {
                 if rows <= 4 { Tile::SOFTWARE_SUBGROUP_THIN } else { Tile::SOFTWARE_SUBGROUP }
             }

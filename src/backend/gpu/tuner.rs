@@ -248,7 +248,7 @@ pub(super) fn tune(device: &Device, network: &Network, tune: Tune) -> Result<Opt
 #[cfg(test)]
 mod tests {
     use super::super::adapter::Software;
-    use super::super::device::Ceilings;
+    use super::super::ceilings::Ceilings;
     use super::*;
     use crate::model::{Activation, Dense};
 

@@ -86,6 +86,10 @@ pub struct Weights {
     pub decay: f32,
     /// 1: start from the result instead of the weight decay.
     pub accumulate: u32,
+    /// From the first row's weight to its bias in `vector` and `result`, or 0 where that is made elsewhere.
+    pub bias_offset: u32,
+    /// Weight decay of the biases.
+    pub bias_decay: f32,
 }
 
 /// `Loss` of loss.wgsl.

@@ -113,10 +113,10 @@ fn too_few_steps_are_data_and_too_little_memory_is_an_error() {
         let options = EigsOptions { memory_budget: Some(1000 + vectors * 4000), basis, ..Default::default() };
         eigs(&operator, &context(), &options, &[], None)
     };
-    // 1.5 times the basis, twice the ten pairs, six blocks and four more vectors.
-    let fitted = squeezed(90 + 30, None).unwrap();
+    // 1.5 times the basis, twice the ten pairs, six blocks and three more vectors.
+    let fitted = squeezed(90 + 29, None).unwrap();
     assert!(fitted.accuracy_reached && fitted.options.basis == Some(60) && fitted.restarts > 0);
-    for (error, remedy) in [(squeezed(90 + 30, Some(61)), "--basis"), (squeezed(20 + 30, None), "--top")] {
+    for (error, remedy) in [(squeezed(90 + 29, Some(61)), "--basis"), (squeezed(20 + 29, None), "--top")] {
         let error = error.unwrap_err();
         assert!(matches!(&error, Error::Memory(message) if message.contains(remedy)), "{error}");
     }

@@ -333,6 +333,10 @@ impl<A: CurvatureOperator> LinearOperator for Journal<'_, A> {
         book.save(self.operator)
     }
 
+    fn under_way(&self) -> u64 {
+        self.operator.under_way()
+    }
+
     fn milestone<T: Serialize + DeserializeOwned>(&self, name: &'static str, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let Some(book) = &self.book else { return make() };
         if let Some(value) = book.borrow_mut().recall(name)? {
@@ -363,6 +367,10 @@ impl<A: CurvatureOperator> LinearOperator for Journal<'_, A> {
 impl<A: CurvatureOperator> CurvatureOperator for Journal<'_, A> {
     fn loss_and_gradient(&self, gradient: &mut Block<Self>, s: &mut Scalars<Self>, loss: Slot) -> Result<()> {
         self.operator.loss_and_gradient(gradient, s, loss)
+    }
+
+    fn loss_at(&self, parameters: &[f64]) -> Result<Option<f64>> {
+        self.operator.loss_at(parameters)
     }
 
     fn products(&self) -> u64 {

@@ -6,7 +6,7 @@ use super::*;
 use crate::curvature::BackendInfo;
 use crate::error::Error;
 use crate::job::test_support::context;
-use crate::job::{EigsOptions, SamplingOptions, SpectrumOptions, TraceOptions, eigs, spectrum, trace};
+use crate::job::{EigsMethod, EigsOptions, SamplingOptions, SpectrumOptions, TraceOptions, eigs, spectrum, trace};
 use crate::krylov::test_support::{Columns, HostSpace, MatrixOperator};
 use crate::krylov::{LinearOperator, Slot};
 
@@ -135,6 +135,25 @@ fn a_search_keeps_what_it_needs() {
         assert!((2..=13).contains(&records), "{records} records of {left} products");
         let (found, resumed) = plain(&on(&mortal(0, u64::MAX), Some(&state(folder.path(), true)), search).unwrap());
         assert_eq!((found, resumed), (plain(&report).0, left));
+    }
+}
+
+/// So is that of a power iteration, after some products, within one pair and from one to the next.
+#[test]
+fn a_power_iteration_keeps_what_it_needs() {
+    let magnitudes = Some(2);
+    let options = EigsOptions { method: EigsMethod::Power, largest_magnitude: magnitudes, tol: Some(1e-3), ..EigsOptions::default() };
+    let search = |operator: &Journal<'_, Mortal>| eigs(operator, &context(), &options, &[], None);
+    let report = plain(&on(&mortal(0, u64::MAX), None, search).unwrap()).0;
+    let count = report["products"]["search"].as_u64().unwrap();
+    assert!(count > 150, "{count} products");
+    for left in [60, count / 2, count - 1] {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(on(&mortal(0, left), Some(&state(folder.path(), false)), search).is_err());
+        let records = Log::open(&folder.path().join("state")).unwrap().1.len();
+        assert!((2..=51).contains(&records), "{records} records of {left} products");
+        let found = plain(&on(&mortal(0, u64::MAX), Some(&state(folder.path(), true)), search).unwrap());
+        assert_eq!(found, (report.clone(), left));
     }
 }
 

@@ -30,7 +30,14 @@ pub fn landscape(document: &Document, provenance: &Provenance) -> String {
         sections.push(section("Across two directions", figure(&chart, &words)));
     }
     let facts = [
-        fact("losses", html! { (count(document, "evaluations")) " evaluated, in double precision" }),
+        fact(
+            "losses",
+            html! {
+                (count(document, "evaluations")) " evaluated, in "
+                @if document.at("loss_error").is_some() { "single precision, within " (magnitude(document, "loss_error")) " of double" }
+                @else { "double precision" }
+            },
+        ),
         fact("points of a curve", count(document, "options.points")),
         fact(
             "range",

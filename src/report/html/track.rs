@@ -107,7 +107,8 @@ fn edge(document: &Document, list: &str) -> Option<Markup> {
     };
     let words = match document.count("edge.reached") {
         Some(at) => html! {
-            "λmax came to the edge at " (place(at)) ", and has been between " (ratio("lowest")) " and " (ratio("highest")) " times as large since."
+            "λmax came to the edge at " (place(at)) ", and has been between " (ratio("lowest")) " and " (ratio("highest")) " times as large since, "
+            (ratio("mean")) " in the mean; " (share(document, "edge.within_tenth")) " of the looks since are within a tenth of it."
         },
         None => html! { "λmax has not come to the edge: the learning rate is small enough for the curvature met so far." },
     };

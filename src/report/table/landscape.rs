@@ -30,7 +30,11 @@ pub fn landscape(out: &mut dyn Write, report: &LandscapeReport) -> io::Result<()
         let [first, second] = plane.directions.map(|direction| report.slices[direction - 1].name.as_str());
         parts::line(out, "plane", &format!("{first} and {second}, {} by {} points", plane.a.len(), plane.b.len()))?;
     }
-    parts::line(out, "losses", &count(report.evaluations))?;
+    let precision = match report.loss_error {
+        Some(error) => format!("single precision, within {error:.1e} of double"),
+        None => "double precision".into(),
+    };
+    parts::line(out, "losses", &format!("{} in {precision}", count(report.evaluations)))?;
     parts::stats(out, &report.stats)?;
     parts::warnings(out, &report.warnings)
 }

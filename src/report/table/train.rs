@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{parts, track_trends};
-use crate::job::TrainReport;
+use crate::job::{Edge, TrainReport};
 use crate::report::number::{count, plain, seconds};
 
 /// Writes the summary of `hesper train`; looks at the spectrum have been written as they came.
@@ -26,9 +26,24 @@ pub fn train(out: &mut dyn Write, report: &TrainReport) -> io::Result<()> {
         parts::line(out, "loss", &format!("{} to {}", plain(first.loss), plain(last.loss)))?;
     }
     if let Some(threshold) = report.stability_threshold {
-        parts::line(out, "edge of stability", &format!("largest eigenvalue {}", plain(threshold)))?;
+        parts::line(out, "edge of stability", &format!("largest eigenvalue {}{}", plain(threshold), since(report)))?;
     }
     track_trends(out, &report.trends)?;
     parts::line(out, "took", &seconds(report.seconds))?;
     parts::warnings(out, &report.warnings)
+}
+
+/// Where the largest eigenvalue came to the edge, and what it did there.
+fn since(report: &TrainReport) -> String {
+    let Some(Edge { reached: Some(at), lowest: Some(lowest), highest: Some(highest), mean: Some(mean), within_tenth: Some(share), .. }) =
+        report.edge
+    else {
+        return String::new();
+    };
+    let step = report.track.get(at).and_then(|point| point.step).unwrap_or(0);
+    let percent = 100.0 * share;
+    format!(
+        "; reached at step {step}, since then {mean:.3} times that in the mean ({lowest:.3} to {highest:.3}), {percent:.0}% of the looks \
+         within a tenth of it"
+    )
 }

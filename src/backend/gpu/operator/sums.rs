@@ -28,11 +28,13 @@ impl Gpu {
         let mut read = vec![(1, &*tangents.deltas[index])];
         read.extend(rinput.into_iter().flat_map(|rinput| [(3, &*point.layers[index].delta), (4, &**rinput)]));
         let with = |shard: usize| [&read[..], &[(5, &*vector.shards[shard]), (6, &*result.shards[shard])]].concat();
+        let mut biases_are_made = !reach.bias;
         match &point.layers[index].standard {
             _ if !reach.weight => {}
             None => {
                 let incoming = point.value(layer.sources[0], input);
-                for step in cut.weights(index, extents, terms, decay, accumulate) {
+                for step in cut.weights(index, extents, terms, (decay, reach.bias.then_some(of_others)), accumulate) {
+                    biases_are_made |= step.params.bias_offset > 0;
                     let bindings = [&with(step.shard)[..], &[(2, &**incoming)]].concat();
                     product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
                 }
@@ -43,7 +45,10 @@ impl Gpu {
                 }
             }
         }
-        for (shard, params) in cut.biases(index, extents, of_others, accumulate).into_iter().filter(|_| reach.bias) {
+        if biases_are_made {
+            return Ok(());
+        }
+        for (shard, params) in cut.biases(index, extents, of_others, accumulate) {
             let bindings = [(1, &*tangents.deltas[index]), (5, &*vector.shards[shard]), (6, &*result.shards[shard])];
             product::bias(cut.device, Kernel::BiasSums, params, cut.directions, &bindings)?;
         }
@@ -64,7 +69,7 @@ impl Gpu {
             let arrays = |shard: usize| [(5, &*self.model.parameters.shards[shard]), (6, &*gradient.shards[shard]), (3, &*at.delta)];
             if layer.op == OpModel::Dense {
                 let incoming = point.value(layer.sources[0], input);
-                for step in cut.weights(index, layer.extents, 1, decay, accumulate) {
+                for step in cut.weights(index, layer.extents, 1, (decay, None), accumulate) {
                     let bindings = [&arrays(step.shard)[..], &[(2, &**incoming)]].concat();
                     product::weights_with(cut.device, Kernel::Gradient, step.tile, step.params, 1, &bindings)?;
                 }

@@ -339,6 +339,7 @@ fn weight_products_agree_with_the_formula() -> Result<()> {
             tangent_delta_stride4: word(rows * samples4),
             tangent_input_stride4: word(columns * samples4),
             decay,
+            bias_decay: decay,
             ..Weights::default()
         };
         let bias = word(OFFSET + rows * columns);
@@ -382,11 +383,22 @@ fn weight_products_agree_with_the_formula() -> Result<()> {
                 if !is_tested_in_full(tile) && tile != Tile::SOFTWARE_WEIGHTS && kernel == Kernel::WeightsFirst {
                     continue;
                 }
+                let in_passing = tile.sums_biases() && kernel != Kernel::Gradient;
                 for piece in if whole { vec![params] } else { weight_pieces(params) } {
-                    super::weights_with(&device, kernel, tile, piece, directions, &bound(used))?;
+                    let at = piece.result_offset - params.result_offset;
+                    let (row, column) = (at / params.columns, at % params.columns);
+                    let to_bias = (params.rows * params.columns + row) - row * params.columns;
+                    let bias_offset = if in_passing && column == 0 { to_bias } else { 0 };
+                    super::weights_with(&device, kernel, tile, Weights { bias_offset, ..piece }, directions, &bound(used))?;
                 }
                 let of_bias_used = if of_bias == Kernel::BiasSums { [1, 5] } else { [3, 5] };
-                for piece in if whole { vec![bias] } else { weight_pieces(bias) } {
+                for piece in if in_passing {
+                    vec![]
+                } else if whole {
+                    vec![bias]
+                } else {
+                    weight_pieces(bias)
+                } {
                     super::bias(&device, of_bias, piece, directions, &bound(&of_bias_used))?;
                 }
                 let found = device.read(&result, directions * stride)?;
