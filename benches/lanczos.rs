@@ -16,7 +16,7 @@ const STEPS: usize = 50;
 fn run<A: CurvatureOperator>(operator: &A, columns: usize, reorthogonalization: Reorthogonalization) -> hesper::Result<Vec<Tridiagonal>> {
     let mut start = operator.space().block(columns)?;
     operator.space().fill(&mut start, Distribution::Rademacher, 0, 0)?;
-    let options = LanczosOptions { capacity: STEPS, reorthogonalization, first_probe: 0 };
+    let options = LanczosOptions { capacity: STEPS, reorthogonalization, ..LanczosOptions::default() };
     let mut lanczos = Lanczos::new(operator, start, columns, options)?;
     while lanczos.step()? {}
     lanczos.coefficients()

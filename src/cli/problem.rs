@@ -46,7 +46,14 @@ impl Problem {
             objective = objective.in_view(view);
         }
         let preconditioner = precondition(args, &mut objective)?;
-        Ok(Self { objective, curvature: args.curvature(), preconditioner, source, notices: model.notices })
+        let mut notices = model.notices;
+        if args.has_data() && args.x_scale.is_none() && objective.inputs().are_bytes() {
+            notices.push(format!(
+                "x is of bytes and used as they are, 0 to 255: for a network trained on 0 to 1 say --x-scale {}, else --x-scale 1",
+                1.0 / 255.0
+            ));
+        }
+        Ok(Self { objective, curvature: args.curvature(), preconditioner, source, notices })
     }
 
     /// The same of another network.

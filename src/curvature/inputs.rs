@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::packed::Packed;
+use super::packed::{Packed, PackedType};
 use crate::error::{Error, Result};
 use crate::numeric::Real;
 
@@ -96,6 +96,15 @@ impl Inputs {
     /// Numbers in a row.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// Whether the numbers are bytes, as those of images, which are seldom what a network was trained on.
+    pub fn are_bytes(&self) -> bool {
+        match &self.values {
+            Storage::U8(_) => true,
+            Storage::Packed(values) => values.kind() == PackedType::U8,
+            Storage::F32(_) | Storage::F64(_) => false,
+        }
     }
 
     /// The scaled number at flat index `index`.

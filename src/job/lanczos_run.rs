@@ -176,6 +176,7 @@ pub(super) fn sample<A: LinearOperator>(
     };
     tracing::info!(pairs = deflation.pairs().len(), "eigenpairs found first");
     let locked = deflation.vectors();
+    let scale = deflation.pairs().iter().map(|pair| pair.value.abs()).fold(0.0, f64::max);
     let (mut runs, mut orthogonality) = (Vec::new(), None);
     let batches = (0..plan.probes).step_by(plan.columns);
     let total = (batches.len() * plan.steps) as u64;
@@ -185,7 +186,8 @@ pub(super) fn sample<A: LinearOperator>(
         let batch = || {
             let mut start = space.block(columns)?;
             space.fill(&mut start, Distribution::Gaussian, plan.seed, first_probe)?;
-            let options = LanczosOptions { capacity: plan.steps, reorthogonalization: plan.reorthogonalization, first_probe };
+            let reorthogonalization = plan.reorthogonalization;
+            let options = LanczosOptions { capacity: plan.steps, reorthogonalization, first_probe, scale };
             let mut lanczos = Lanczos::in_complement(operator, start, columns, options, &locked)?;
             while lanczos.step()? {
                 let under_way = operator.under_way().div_ceil(columns as u64);

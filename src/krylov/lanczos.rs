@@ -38,11 +38,14 @@ pub struct LanczosOptions {
     pub reorthogonalization: Reorthogonalization,
     /// The number of the probe in column 0, by which errors name a column.
     pub first_probe: u32,
+    /// What is known of ‖A‖, 0 where nothing is: in the complement of the largest eigenvectors T alone does not tell what of a product is
+    /// rounding.
+    pub scale: f64,
 }
 
 impl Default for LanczosOptions {
     fn default() -> Self {
-        Self { capacity: 100, reorthogonalization: Reorthogonalization::Full, first_probe: 0 }
+        Self { capacity: 100, reorthogonalization: Reorthogonalization::Full, first_probe: 0, scale: 0.0 }
     }
 }
 
@@ -93,7 +96,7 @@ const fn beta_slot(step: usize) -> Slot {
     Slot(2 + 2 * step)
 }
 
-/// A residual of norm β ≤ `BREAKDOWN` · ε · max|T| is none.
+/// A residual of norm β ≤ `BREAKDOWN` · ε · max(|T|, [scale](LanczosOptions::scale)) is none.
 ///
 /// A product carries rounding errors of a few ε·‖A‖, so a smaller residual is noise. Cutting there perturbs A by no more than the
 /// products do. A breakdown that noise hides does no harm either: with full reorthogonalization the run goes on with a vector
@@ -184,8 +187,8 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         Ok(true)
     }
 
-    /// T of each column, cut off where its run broke down: at the first step whose β is at most 10·ε·max|T|, with ε of the vectors'
-    /// precision and the maximum over the steps up to there. One readback.
+    /// T of each column, cut off where its run broke down: at the first step whose β is at most 10·ε·max(|T|, [scale](LanczosOptions::scale)),
+    /// with ε of the vectors' precision and the maximum over the steps up to there. One readback.
     ///
     /// # Errors
     /// [`Error::NonFinite`] where an α or β before any breakdown is not finite; [`Error::Input`] where a start is zero.
@@ -221,7 +224,7 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
             return Err(Error::Input(format!("Lanczos: the start vector of probe {probe} is zero")));
         }
         let threshold = BREAKDOWN * self.operator.space().precision().epsilon();
-        let (mut alphas, mut betas, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
+        let (mut alphas, mut betas, mut largest) = (Vec::new(), Vec::new(), self.options.scale);
         for step in 0..self.steps {
             let (alpha, beta) = (at(alpha_slot(step)), at(beta_slot(step)));
             if !alpha.is_finite() || !beta.is_finite() {
@@ -280,7 +283,7 @@ mod tests {
         reorthogonalization: Reorthogonalization,
     ) -> Result<Vec<Tridiagonal>> {
         let columns = start.len();
-        let options = LanczosOptions { capacity, reorthogonalization, first_probe: 7 };
+        let options = LanczosOptions { capacity, reorthogonalization, first_probe: 7, scale: 0.0 };
         let mut lanczos = Lanczos::new(operator, start, columns, options)?;
         while lanczos.step()? {}
         assert_eq!(lanczos.steps(), capacity.min(operator.space().dim()));
@@ -316,6 +319,21 @@ mod tests {
             assert!((run_together.alphas[0] - dot(v, &av) / dot(v, v)).abs() < 1e-15);
             assert_eq!(run(&operator, vec![v.clone()], 2, Reorthogonalization::Full).unwrap()[0], *run_together);
         }
+    }
+
+    /// What a product leaves in the complement of a large eigenvector is its rounding: no run of its own.
+    #[test]
+    fn rounding_in_a_complement_ends_the_run() {
+        let values: Vec<f64> = [1e3].into_iter().chain((0..40).map(|i| 1e-14 * f64::from(i))).collect();
+        let operator = MatrixOperator::diagonal(values);
+        let locked: Vec<f64> = (0..41).map(|i| f64::from(u8::from(i == 0))).collect();
+        let ends = |scale: f64| {
+            let options = LanczosOptions { capacity: 20, scale, ..LanczosOptions::default() };
+            let mut lanczos = Lanczos::in_complement(&operator, random(&operator, 1, 0), 1, options, &[&locked]).unwrap();
+            while lanczos.step().unwrap() {}
+            lanczos.coefficients().unwrap().swap_remove(0).termination
+        };
+        assert_eq!((ends(0.0), ends(1e3)), (Termination::Completed, Termination::InvariantSubspace { step: 1 }));
     }
 
     #[test]
@@ -370,7 +388,7 @@ mod tests {
         let mut rest: Vec<f64> = spread(30).into_iter().enumerate().filter(|(at, _)| ![3, 17].contains(at)).map(|(_, x)| x).collect();
         rest.sort_by(f64::total_cmp);
         for (reorthogonalization, count) in [(Reorthogonalization::Full, 28), (Reorthogonalization::None, 1)] {
-            let options = LanczosOptions { capacity: 30, reorthogonalization, first_probe: 0 };
+            let options = LanczosOptions { capacity: 30, reorthogonalization, ..LanczosOptions::default() };
             let mut lanczos = Lanczos::in_complement(&operator, random(&operator, 2, 0), 2, options, &locked).unwrap();
             while lanczos.step().unwrap() {}
             for run in lanczos.coefficients().unwrap() {
@@ -392,7 +410,7 @@ mod tests {
     fn ritz_vectors_are_eigenvectors_and_need_a_basis() {
         let operator = MatrixOperator::diagonal(spread(30));
         for reorthogonalization in [Reorthogonalization::Full, Reorthogonalization::None] {
-            let options = LanczosOptions { capacity: 30, reorthogonalization, first_probe: 0 };
+            let options = LanczosOptions { capacity: 30, reorthogonalization, ..LanczosOptions::default() };
             let mut lanczos = Lanczos::new(&operator, random(&operator, 1, 0), 1, options).unwrap();
             while lanczos.step().unwrap() {}
             let tridiagonal = lanczos.coefficients().unwrap().swap_remove(0);

@@ -84,7 +84,7 @@ mod tests {
     fn runs(operator: &MatrixOperator, steps: usize, probes: usize, reorthogonalization: Reorthogonalization) -> Vec<Vec<RitzValue>> {
         let mut start = operator.space().block(probes).unwrap();
         operator.space().fill(&mut start, Distribution::Rademacher, 5, 0).unwrap();
-        let options = LanczosOptions { capacity: steps, reorthogonalization, first_probe: 0 };
+        let options = LanczosOptions { capacity: steps, reorthogonalization, ..LanczosOptions::default() };
         let mut lanczos = Lanczos::new(operator, start, probes, options).unwrap();
         while lanczos.step().unwrap() {}
         lanczos.coefficients().unwrap().iter().map(|run| ritz_values(run).unwrap()).collect()

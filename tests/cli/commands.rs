@@ -365,6 +365,23 @@ fn an_onnx_file_has_the_spectrum_of_its_safetensors_file() {
     }
 }
 
+/// Images as they are stored are seldom what a network was trained on: it is said, unless a scale is.
+#[test]
+fn bytes_without_a_scale_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.npy"), npy(&[15, 4], &(0..60_u8).collect::<Vec<_>>())).unwrap();
+    fs::write(folder.path().join("y.npy"), npy(&[15], &(0..15).map(|i| i % 3).collect::<Vec<i64>>())).unwrap();
+    let warnings = |more: &[&str]| {
+        let model = fixture("onnx", "relu.safetensors");
+        let flags = ["trace", "--probes", "2", "--x", "x.npy", "--y", "y.npy", "--activation", "relu", "--model"];
+        json(folder.path(), &[&flags[..], &[model.to_str().unwrap()], more].concat())["warnings"].to_string()
+    };
+    assert!(warnings(&[]).contains("--x-scale 0.00392156862745098, else"), "{}", warnings(&[]));
+    for scale in ["1", "0.01"] {
+        assert!(!warnings(&["--x-scale", scale]).contains("bytes"));
+    }
+}
+
 #[test]
 fn help_and_version_end_well() {
     let folder = Path::new(".");

@@ -2,14 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::quantity::{count, plain};
+use super::quantity::{count, with_bar};
 use crate::report::Document;
 
 /// A line a block; none where the report has no blocks.
 pub(super) fn blocks(document: &Document) -> Option<Markup> {
     let blocks = document.len("blocks");
-    let path = |block: usize, end: &str| format!("blocks.{block}.eigenvalues.{end}.0.value");
-    let extreme = |block: usize, end: &str| document.value(&path(block, end));
+    let path = |block: usize, end: &str, part: &str| format!("blocks.{block}.eigenvalues.{end}.0.{part}");
+    let extreme = |block: usize, end: &str| document.value(&path(block, end, "value"));
     let scale = (0..blocks)
         .flat_map(|block| [extreme(block, "largest"), extreme(block, "smallest")])
         .flatten()
@@ -22,7 +22,7 @@ pub(super) fn blocks(document: &Document) -> Option<Markup> {
         html! {
             div.measure {
                 span.track { span class=(format!("fill {hue}")) style=(format!("width:{length:.2}%")) {} }
-                span.number { (plain(document, &path(block, end))) }
+                span.number { (with_bar(document, &path(block, end, "value"), &path(block, end, "residual"), 0.0)) }
             }
         }
     };
@@ -39,6 +39,6 @@ pub(super) fn blocks(document: &Document) -> Option<Markup> {
                 }
             }
         }
-        p.small { "The largest (blue) and the smallest eigenvalue (orange) of the block of each layer's own parameters." }
+        p.small { "The largest (blue) and the smallest eigenvalue (orange) of the block of each layer's own parameters, with their bars." }
     })
 }

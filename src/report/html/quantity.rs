@@ -87,6 +87,6 @@ pub(super) fn bounded(document: &Document, path: &str) -> Markup {
     let width = document.value(&upper).zip(document.value(&lower)).map(|(upper, lower)| 0.1 * (upper - lower));
     html! {
         (with_bar(document, &format!("{path}.mean"), &format!("{path}.std_error"), 0.0))
-        @if let Some(width) = width { span.bounds { " between " (between(document, &lower, &upper, width)) } }
+        @if let Some(width) = width { span.bounds { " from " (between(document, &lower, &upper, width)) } }
     }
 }
