@@ -75,7 +75,7 @@ pub struct BenchRecord {
     pub peak_gflops: Option<f64>,
     /// executed_gflops / peak_gflops.
     pub share_of_peak: Option<f64>,
-    /// The fastest plain matrix product that the device reaches; null on a processor, where that is the peak itself.
+    /// The fastest plain matrix product that the device reaches.
     pub plain_product: Option<PlainProduct>,
     /// executed_gflops of its gflops.
     pub share_of_plain_product: Option<f64>,

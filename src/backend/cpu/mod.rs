@@ -426,7 +426,7 @@ impl<T: Real> CurvatureOperator for Cpu<T> {
     }
 
     fn peaks(&self) -> Result<Peaks> {
-        Ok(Peaks { gflops: Some(peak::gflops::<T>()), ..Peaks::default() })
+        Ok(peak::peaks::<T>())
     }
 
     fn info(&self) -> BackendInfo {

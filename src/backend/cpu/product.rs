@@ -108,7 +108,7 @@ impl<T: Real> Scratch<T> {
             Panels::<T>::count(2 + usize::from(shape.curved) + units, shape.outputs)
         };
         let row = shapes.iter().map(of_layer).sum::<usize>() + shapes.last().map_or(0, |shape| shape.outputs);
-        let (operands, sums) = (Operands::<T>::numbers(shapes, Role::Direction), WeightSums::<T>::numbers(shapes));
+        let (operands, sums) = (Operands::<T>::numbers(shapes, Role::Direction), WeightSums::<T>::numbers(shapes, !blocking.is_small()));
         operands
             + match blocking.run {
                 Some(run) => segments.div_ceil(run) * (rows * row + dim + sums),

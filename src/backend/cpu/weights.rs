@@ -23,13 +23,13 @@ pub(super) struct WeightSums<T> {
 }
 
 impl<T: Real> WeightSums<T> {
-    /// Numbers that the sums of all tasks have.
-    pub(super) fn numbers(shapes: &[LayerShape]) -> usize {
+    /// Numbers that the sums of all tasks have, where inputs may be compressed or where none is.
+    pub(super) fn numbers(shapes: &[LayerShape], compressed: bool) -> usize {
         let layer = |(l, shape): (usize, &LayerShape)| {
             let rows = shape.task_rows();
             let task = |first: usize| {
                 let rows = rows.min(shape.outputs - first);
-                let compressed = if l == 0 { Panels::<T>::count(shape.inputs, rows) } else { 0 };
+                let compressed = if compressed && l == 0 { Panels::<T>::count(shape.inputs, rows) } else { 0 };
                 Panels::<T>::count(rows, shape.inputs) + compressed
             };
             let tasks = (0..shape.outputs).step_by(rows).map(task);
