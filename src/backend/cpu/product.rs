@@ -43,7 +43,7 @@ impl Blocking {
     /// back, few enough for a second-level cache. Narrow ones: so few that all of a segment's arrays fit it together. Multiples of the rows of
     /// a tile.
     pub(super) const fn new(dim: usize) -> Self {
-        if dim <= SMALL_NETWORK { Self { segment: 60, wave: 36, run: Some(4) } } else { Self { segment: 128, wave: 16, run: None } }
+        if dim <= SMALL_NETWORK { Self { segment: 60, wave: 36, run: Some(4) } } else { Self { segment: 256, wave: 8, run: None } }
     }
 
     /// Whether a network is small: taken in runs. Zeros of the inputs are then not worth leaving out, since products are as fast as the
