@@ -13,14 +13,14 @@ use hesper::rng::{self, Distribution};
 /// Name and reason, rows, columns and inner extent (m, n, k) of the result.
 const SHAPES: [(&str, [usize; 3]); 9] = [
     ("square: the figure that others quote", [1024, 1024, 1024]),
-    ("first layer, one segment", [128, 512, 784]),
-    ("hidden layer, one segment", [128, 512, 512]),
-    ("wide hidden layer, one segment", [128, 1024, 1024]),
-    ("weights of a hidden layer, one task", [128, 512, 128]),
-    ("weights of a wide hidden layer, one task", [128, 1024, 128]),
-    ("outputs: only ten columns", [128, 10, 512]),
-    ("back from the outputs: inner extent ten", [128, 512, 10]),
-    ("weights of the outputs: ten rows", [10, 512, 128]),
+    ("first layer, one segment", [256, 512, 784]),
+    ("hidden layer, one segment", [256, 512, 512]),
+    ("wide hidden layer, one segment", [256, 1024, 1024]),
+    ("weights of a hidden layer, one task", [128, 512, 256]),
+    ("weights of a wide hidden layer, one task", [128, 1024, 256]),
+    ("outputs: only ten columns", [256, 10, 512]),
+    ("back from the outputs: inner extent ten", [256, 512, 10]),
+    ("weights of the outputs: ten rows", [10, 512, 256]),
 ];
 
 const SMALL: [(&str, [usize; 3]); 1] = [("small", [64, 10, 33])];
