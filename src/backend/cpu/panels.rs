@@ -86,16 +86,6 @@ impl<T: Real> Panels<T> {
         PanelsView { lines: &self.lines, rows: self.rows, columns: self.columns }
     }
 
-    /// Whether it has no numbers.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
-    /// Makes this a matrix without numbers.
-    pub(super) fn clear(&mut self) {
-        self.reset(0, 0);
-    }
-
     /// Makes this a `rows` × `columns` matrix of zeros.
     pub fn reset(&mut self, rows: usize, columns: usize) {
         self.lines.clear();

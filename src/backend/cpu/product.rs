@@ -40,8 +40,8 @@ pub(super) struct Blocking {
 
 impl Blocking {
     /// For a network of `dim` parameters. Wide layers: enough samples for a tile of the weights to be worth its way to the registers and
-    /// back, few enough for a second-level cache. Narrow ones: so few that all of a segment's arrays fit it together. Multiples of the rows of
-    /// a tile.
+    /// back, few enough for a block of them to stay in the second-level cache. Narrow ones: so few that all of a segment's arrays fit it together,
+    /// and a multiple of the rows of a tile.
     pub(super) const fn new(dim: usize) -> Self {
         if dim <= SMALL_NETWORK { Self { segment: 60, wave: 36, run: Some(4) } } else { Self { segment: 256, wave: 8, run: None } }
     }

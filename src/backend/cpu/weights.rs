@@ -13,13 +13,16 @@ use crate::numeric::Real;
 /// Most rows of a layer whose weight products one task sums: few enough for several threads to share a layer.
 const ROWS: usize = 128;
 
-/// The sums of one task, until they are added to its parameters. Each is empty before the first segment that adds to it.
+/// The sums of one task, until they are added to its parameters.
 #[derive(Debug, Default)]
 pub(super) struct WeightSums<T> {
     /// [rows, inputs].
     dense: Panels<T>,
     /// Of compressed inputs, [inputs, rows].
     compressed: Panels<T>,
+    /// Whether a segment has added to each.
+    has_dense: bool,
+    has_compressed: bool,
 }
 
 impl<T: Real> WeightSums<T> {
@@ -125,7 +128,7 @@ impl<T: Real> WeightTask<'_, T> {
         let (inputs, rows) = (self.shape.inputs, self.weight.len() / self.shape.inputs);
         let dense = match input {
             Some(Input::Compressed { by_input, .. }) => {
-                if sums.compressed.is_empty() {
+                if !std::mem::replace(&mut sums.has_compressed, true) {
                     sums.compressed.reset(inputs, rows);
                 }
                 by_input.add_product(delta.view().columns(self.first_row, rows), &mut sums.compressed);
@@ -139,7 +142,7 @@ impl<T: Real> WeightTask<'_, T> {
         if terms.is_empty() {
             return;
         }
-        let found = if sums.dense.is_empty() { Found::Lost } else { Found::Kept };
+        let found = if std::mem::replace(&mut sums.has_dense, true) { Found::Kept } else { Found::Lost };
         sums.dense.resize(rows, inputs);
         multiply_transposed(&mut sums.dense, found, &terms);
     }
@@ -173,15 +176,13 @@ impl<T: Real> WeightTask<'_, T> {
         );
     }
 
-    /// Adds `sums` to the task's weights, and leaves them empty.
+    /// Adds `sums` to the task's weights; they are then ready for another.
     pub(super) fn finish(&mut self, sums: &mut WeightSums<T>) {
-        if !sums.dense.is_empty() {
+        if std::mem::take(&mut sums.has_dense) {
             sums.dense.add_to(self.weight);
-            sums.dense.clear();
         }
-        if !sums.compressed.is_empty() {
+        if std::mem::take(&mut sums.has_compressed) {
             sums.compressed.add_transposed_to(self.weight);
-            sums.compressed.clear();
         }
     }
 }
