@@ -101,7 +101,7 @@ impl TrainArgs {
             batch_size: self.batch_size,
             steps: count(self.steps.unwrap_or_else(|| self.epochs.unwrap_or(1).saturating_mul(per_epoch))),
             seed: self.seed.seed,
-            save_every: self.save_every.map_or(u64::MAX, count),
+            save_every: self.save_every.map(count),
             track_every: self.track_every.map(count),
             track: self.method.options(self.seed.seed, &self.device),
         }
@@ -204,7 +204,7 @@ impl Trainer<'_> {
         }
         loop {
             let (step, last) = (self.train.step, self.train.step == self.options.steps);
-            if (step % self.options.save_every == 0 || last)
+            if (step % self.options.save_every.unwrap_or(u64::MAX) == 0 || last)
                 && let Err(error) = self.save(problem)
             {
                 self.unwritten.get_or_insert(error);

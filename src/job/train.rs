@@ -61,8 +61,8 @@ pub struct TrainOptions {
     pub steps: u64,
     /// Of the initialization and the order of samples.
     pub seed: u64,
-    /// Steps from one checkpoint to the next.
-    pub save_every: u64,
+    /// Steps from one checkpoint to the next; none for the first and the last alone.
+    pub save_every: Option<u64>,
     /// Steps from one look at the spectrum to the next; none for no look.
     pub track_every: Option<u64>,
     /// What is looked at.
@@ -78,7 +78,7 @@ impl Default for TrainOptions {
             batch_size: None,
             steps: 100,
             seed: 0,
-            save_every: u64::MAX,
+            save_every: None,
             track_every: None,
             track: TrackOptions::default(),
         }

@@ -44,6 +44,7 @@ fn training_learns_and_its_checkpoints_are_tracked_one_by_one() {
     let loss = |step: usize| report["history"][step]["loss"].as_f64().unwrap();
     assert!(report["history"].as_array().unwrap().len() == 30 && loss(0) > 2.2 && loss(29) < 0.6 * loss(0), "{} {}", loss(0), loss(29));
     assert_eq!(report["stability_threshold"], 4.0);
+    assert_eq!(report["options"]["save_every"], 15);
     let names = files(&path.join("run"));
     assert_eq!(
         names,
