@@ -269,6 +269,7 @@ impl<T: Real> Cpu<T> {
         let blocking = Blocking::new(self.objective.dim());
         let parameters = Parameters { values: &self.parameters, operands: &self.operands };
         let mut multiply = |x: &[T], y: &mut [T]| {
+            passes.set_directions(shapes, self.parameters.len(), x);
             for wave in segments.chunks(blocking.wave) {
                 product::add_operator_product(shapes, blocking, parameters, wave, passes, x, y);
             }

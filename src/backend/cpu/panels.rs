@@ -150,7 +150,7 @@ impl<T: Real> Panels<T> {
     }
 
     /// `values` ← the numbers row by row.
-    pub(super) fn write_rows(&self, values: &mut Vec<T>) {
+    pub(super) fn read_rows(&self, values: &mut Vec<T>) {
         values.resize(self.rows * self.columns, T::ZERO);
         values.chunks_exact_mut(self.columns).enumerate().for_each(|(i, row)| self.read_row(i, row));
     }
@@ -158,7 +158,7 @@ impl<T: Real> Panels<T> {
     /// The numbers row by row.
     pub(super) fn to_rows(&self) -> Vec<T> {
         let mut values = Vec::new();
-        self.write_rows(&mut values);
+        self.read_rows(&mut values);
         values
     }
 

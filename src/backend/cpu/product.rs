@@ -101,6 +101,14 @@ impl<T: Real> Scratch<T> {
         self.tangents.iter().map(tangent).sum::<usize>() + directions + sums(&self.sums)
     }
 
+    /// Takes the columns of `x` as the directions of the products that follow.
+    pub(super) fn set_directions(&mut self, shapes: &[LayerShape], dim: usize, x: &[T]) {
+        let columns = x.len() / dim;
+        self.directions.resize_with(self.directions.len().max(columns), Operands::default);
+        let directions = self.directions.par_iter_mut().with_max_len(1).zip(x.par_chunks(dim));
+        directions.for_each(|(direction, x)| direction.pack(shapes, Role::Direction, x));
+    }
+
     /// Numbers that a wave of segments of up to `rows` samples each needs along one direction.
     pub(super) fn numbers(shapes: &[LayerShape], dim: usize, blocking: Blocking, segments: usize, rows: usize) -> usize {
         let of_layer = |shape: &LayerShape| {
@@ -117,7 +125,8 @@ impl<T: Real> Scratch<T> {
     }
 }
 
-/// y ← y + A x for the part of the operator A that the samples of `segments` make; `x` and `y` are columns of `parameters`' length.
+/// y ← y + A x for the part of the operator A that the samples of `segments` make; `x` and `y` are columns of `parameters`' length, and those
+/// of `x` have been [set](Scratch::set_directions) as directions.
 pub(super) fn add_operator_product<T: Real>(
     shapes: &[LayerShape],
     blocking: Blocking,
@@ -132,8 +141,6 @@ pub(super) fn add_operator_product<T: Real>(
     let columns = x.len() / dim;
     let count = segments.len().div_ceil(run) * columns;
     let Scratch { tangents, directions, sums } = scratch;
-    directions.resize_with(directions.len().max(columns), Operands::default);
-    directions.par_iter_mut().with_max_len(1).zip(x.par_chunks(dim)).for_each(|(direction, x)| direction.pack(shapes, Role::Direction, x));
     tangents.resize_with(tangents.len().max(count), Tangent::default);
     let (directions, tangents) = (&*directions, &mut tangents[..count]);
     // The columns of a run one after another: what they read of the linearization is then in a cache for all but the first.
@@ -206,7 +213,7 @@ impl<T: Real> Tangent<T> {
             this.finish_output(layer);
         }
         if let Some(last) = self.layers.last_mut() {
-            last.output.write_rows(&mut self.outputs);
+            last.output.read_rows(&mut self.outputs);
             segment.loss_curvature.multiply(&mut self.outputs);
             last.delta.pack(&self.outputs, self.outputs.len() / segment.samples);
         }
@@ -235,12 +242,8 @@ impl<T: Real> Tangent<T> {
                     let pass = NormPass { norm, shape, layer, standard, parameters, x, source: Some(&target.output) };
                     pass.backward(&this.delta, &this.units, &mut target.delta, source.is_first_back);
                 }
-                _ => {
-                    if source.is_first_back {
-                        target.delta.reset(segment.samples, shape.outputs);
-                    }
-                    target.delta.add(&this.delta);
-                }
+                _ if source.is_first_back => target.delta.numbers_mut().copy_from_slice(this.delta.numbers()),
+                _ => target.delta.add(&this.delta),
             }
         }
     }

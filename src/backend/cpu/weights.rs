@@ -60,7 +60,7 @@ pub(super) fn add_gradient<T: Real>(shapes: &[LayerShape], segments: &[Segment<T
 
 /// Some rows of a layer's weights and biases, or of one of both.
 pub(super) struct WeightTask<'a, T> {
-    pub(super) layer: usize,
+    layer: usize,
     shape: &'a LayerShape,
     first_row: usize,
     weight: &'a mut [T],
