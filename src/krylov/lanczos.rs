@@ -171,6 +171,7 @@ impl<'a, A: LinearOperator> Lanczos<'a, A> {
         self.operator.apply(&self.current, &mut self.product)?;
         self.seconds.products += begin.elapsed();
         space.dot(&self.current, &self.product, &mut self.scalars, alpha)?;
+        // With the basis as well, although it holds both vectors: what is left to take off is then so small that it need not be done twice.
         space.sub_scaled(&mut self.product, &self.scalars, alpha, &self.current)?;
         if self.steps > 0 {
             space.sub_scaled(&mut self.product, &self.scalars, beta_slot(self.steps - 1), &self.previous)?;

@@ -1,9 +1,9 @@
 //! Kernels on vectors, chunk by chunk, compiled for the vector instructions that the processor has. Sums are taken inside a chunk in a
-//! fixed order in double precision, the same with every set of instructions, and over the chunks first to last.
+//! fixed order in double precision, and over the chunks first to last.
 
 use rayon::prelude::*;
 
-use super::instructions::vectorize;
+use super::instructions::{MulAdd, vectorize, vectorize_sums};
 use crate::numeric::Real;
 
 /// Elements of a chunk: with the chunks of a hundred basis vectors it fits a second-level cache, which is what the fused pass of
@@ -13,31 +13,47 @@ pub(super) const CHUNK: usize = 1024;
 /// Chunks of the short operations on two vectors that one task takes: 64 Ki elements, tens of microseconds.
 const CHUNKS_PER_TASK: usize = 64;
 
-/// Independent partial sums of a dot product, for vector instructions and their latency.
-const LANES: usize = 32;
+/// Independent partial sums of a dot product: so many that their loop is one for vector instructions, whatever the compiler makes of
+/// shorter ones.
+const SUMS: usize = 128;
 
-/// Vectors that are summed together: the sums are loaded and stored once for all of them.
+/// Vectors that are summed together: what all of them meet is loaded and stored once, their additions do not wait for one another, and
+/// as many streams come from memory at once.
 const TOGETHER: usize = 4;
+
+/// Sums that lie in whole cache lines: vectors of them that straddle two take twice as long.
+#[repr(align(64))]
+struct Aligned<const N: usize>([f64; N]);
+
+/// xᵢᵀy of chunks.
+#[inline(always)]
+fn dots<T: Real, U: Real, const K: usize>(mul_add: MulAdd, x: [&[T]; K], y: &[U]) -> [f64; K] {
+    let mut sums = [const { Aligned([0.0; SUMS]) }; K];
+    for (row, y) in y.chunks(SUMS).enumerate() {
+        let count = y.len().min(SUMS);
+        let x = x.map(|x| &x[row * SUMS..][..count]);
+        for (at, y) in y[..count].iter().enumerate() {
+            let y = y.to_f64();
+            for k in 0..K {
+                sums[k].0[at] = mul_add.of(x[k][at].to_f64(), y, sums[k].0[at]);
+            }
+        }
+    }
+    sums.map(|Aligned(mut sums)| {
+        let mut half = SUMS / 2;
+        while half > 0 {
+            let (low, high) = sums.split_at_mut(half);
+            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+            half /= 2;
+        }
+        sums[0]
+    })
+}
 
 /// xᵀy of two chunks.
 #[inline(always)]
-fn dot<T: Real, U: Real>(x: &[T], y: &[U]) -> f64 {
-    let mut sums = [0.0; LANES];
-    let (x_rows, x_rest) = x.as_chunks::<LANES>();
-    let (y_rows, y_rest) = y.as_chunks::<LANES>();
-    for (x, y) in x_rows.iter().zip(y_rows) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane].to_f64() * y[lane].to_f64();
-        }
-    }
-    let mut sum = 0.0;
-    for (x, y) in x_rest.iter().zip(y_rest) {
-        sum += x.to_f64() * y.to_f64();
-    }
-    for lane in sums {
-        sum += lane;
-    }
-    sum
+fn dot<T: Real, U: Real>(mul_add: MulAdd, x: &[T], y: &[U]) -> f64 {
+    dots(mul_add, [x], y)[0]
 }
 
 /// y ← y − a·x, each element rounded once.
@@ -71,12 +87,12 @@ pub(super) fn par_divide<T: Real>(x: &mut [T], a: f64) {
 /// xᵀy.
 pub(super) fn par_dot<T: Real>(x: &[T], y: &[T]) -> f64 {
     let task = |(x, y): (&[T], &[T])| {
-        vectorize(
+        vectorize_sums(
             #[inline(always)]
-            || {
+            |mul_add| {
                 let mut sum = 0.0;
                 for (x, y) in x.chunks(CHUNK).zip(y.chunks(CHUNK)) {
-                    sum += dot(x, y);
+                    sum += dot(mul_add, x, y);
                 }
                 sum
             },
@@ -126,12 +142,13 @@ pub(super) fn par_subtract<T: Real>(vectors: &[T], coefficients: &[f64], y: &mut
 pub(super) fn par_combine<T: Real>(vectors: &[T], coefficients: &[f64], x: &mut [T]) {
     let len = x.len();
     x.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, part)| {
-        vectorize(
+        vectorize_sums(
             #[inline(always)]
-            || {
-                let mut sums = [0.0; CHUNK];
-                accumulate(&mut sums[..part.len()], vectors, len, coefficients, chunk);
-                part.iter_mut().zip(sums).for_each(|(x, sum)| *x = T::from_f64(sum));
+            |mul_add| {
+                let mut sums = Aligned([0.0; CHUNK]);
+                let sums = &mut sums.0[..part.len()];
+                accumulate(mul_add, sums, vectors, len, coefficients, chunk);
+                part.iter_mut().zip(sums).for_each(|(x, sum)| *x = T::from_f64(*sum));
             },
         );
     });
@@ -148,32 +165,38 @@ fn sum_of(partials: &[Vec<f64>], count: usize) -> Vec<f64> {
 
 /// The products of `part`, chunk number `chunk` of a vector, with those of the vectors; yields that with itself.
 fn project<T: Real>(vectors: &[T], len: usize, chunk: usize, part: &[T], products: &mut [f64]) -> f64 {
-    vectorize(
+    vectorize_sums(
         #[inline(always)]
-        || {
-            let mut wide = [0.0; CHUNK];
-            let wide = &mut wide[..part.len()];
+        |mul_add| {
+            let mut wide = Aligned([0.0; CHUNK]);
+            let wide = &mut wide.0[..part.len()];
             for (wide, y) in wide.iter_mut().zip(part) {
                 *wide = y.to_f64();
             }
-            for (product, q) in products.iter_mut().zip(vectors.chunks_exact(len)) {
-                *product = dot(&q[chunk * CHUNK..][..part.len()], wide);
+            let q = |i: usize| &vectors[i * len + chunk * CHUNK..][..wide.len()];
+            let (together, rest) = products.as_chunks_mut::<TOGETHER>();
+            let first = together.len() * TOGETHER;
+            for (group, products) in together.iter_mut().enumerate() {
+                *products = dots::<_, _, TOGETHER>(mul_add, std::array::from_fn(|i| q(group * TOGETHER + i)), wide);
             }
-            dot(wide, wide)
+            for (i, product) in (first..).zip(rest) {
+                *product = dot(mul_add, q(i), wide);
+            }
+            dot(mul_add, wide, wide)
         },
     )
 }
 
 fn subtract<T: Real>(vectors: &[T], len: usize, coefficients: &[f64], chunk: usize, part: &mut [T]) {
-    vectorize(
+    vectorize_sums(
         #[inline(always)]
-        || {
-            let mut sums = [0.0; CHUNK];
-            let sums = &mut sums[..part.len()];
+        |mul_add| {
+            let mut sums = Aligned([0.0; CHUNK]);
+            let sums = &mut sums.0[..part.len()];
             for (sum, y) in sums.iter_mut().zip(&*part) {
                 *sum = -y.to_f64();
             }
-            accumulate(sums, vectors, len, coefficients, chunk);
+            accumulate(mul_add, sums, vectors, len, coefficients, chunk);
             for (y, sum) in part.iter_mut().zip(sums) {
                 *y = T::from_f64(-*sum);
             }
@@ -183,7 +206,7 @@ fn subtract<T: Real>(vectors: &[T], len: usize, coefficients: &[f64], chunk: usi
 
 /// sums ← sums + Σᵢ cᵢ qᵢ on one chunk, in the order of the vectors.
 #[inline(always)]
-fn accumulate<T: Real>(sums: &mut [f64], vectors: &[T], len: usize, coefficients: &[f64], chunk: usize) {
+fn accumulate<T: Real>(mul_add: MulAdd, sums: &mut [f64], vectors: &[T], len: usize, coefficients: &[f64], chunk: usize) {
     let count = sums.len();
     let part = |i: usize| &vectors[i * len + chunk * CHUNK..][..count];
     let (together, rest) = coefficients.as_chunks::<TOGETHER>();
@@ -191,13 +214,13 @@ fn accumulate<T: Real>(sums: &mut [f64], vectors: &[T], len: usize, coefficients
         let q: [&[T]; TOGETHER] = std::array::from_fn(|i| part(group * TOGETHER + i));
         for (at, sum) in sums.iter_mut().enumerate() {
             for i in 0..TOGETHER {
-                *sum += c[i] * q[i][at].to_f64();
+                *sum = mul_add.of(c[i], q[i][at].to_f64(), *sum);
             }
         }
     }
     for (i, &coefficient) in rest.iter().enumerate() {
         for (sum, q) in sums.iter_mut().zip(part(together.len() * TOGETHER + i)) {
-            *sum += coefficient * q.to_f64();
+            *sum = mul_add.of(coefficient, q.to_f64(), *sum);
         }
     }
 }

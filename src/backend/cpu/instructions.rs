@@ -1,10 +1,41 @@
 //! The vector instructions that are found at run time.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Does `work`, compiled for the vector instructions that the processor has. What it calls has to be inlined to be so too.
 pub(super) fn vectorize<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
+}
+
+/// The same for work that multiplies and adds: it is told how.
+pub(super) fn vectorize_sums<R>(work: impl FnOnce(MulAdd) -> R) -> R {
+    Arch::new().dispatch(Sums(work))
+}
+
+/// How to multiply and add: at once where that is one instruction. Elsewhere it would be a call of a library function.
+#[derive(Clone, Copy)]
+pub(super) struct MulAdd {
+    is_fused: bool,
+}
+
+impl MulAdd {
+    /// x·y + z.
+    #[inline(always)]
+    pub(super) fn of(self, x: f64, y: f64, z: f64) -> f64 {
+        if self.is_fused { x.mul_add(y, z) } else { x * y + z }
+    }
+}
+
+/// What is compiled once for each set of vector instructions, of which all but none at all can fuse.
+struct Sums<F>(F);
+
+impl<R, F: FnOnce(MulAdd) -> R> WithSimd for Sums<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> R {
+        (self.0)(MulAdd { is_fused: !S::IS_SCALAR })
+    }
 }
 
 /// The architecture and the widest vector instructions of this processor that the matrix products use, such as `x86-64 avx512f`.
