@@ -11,6 +11,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::compressed::Compressed;
+use super::instructions::leave_upper_halves;
 use super::loss::{LossCurvature, LossJet};
 use super::norm::{self, Standard, StandardPanels};
 use super::panels::{LANES, Panels};
@@ -61,8 +62,10 @@ const COMPRESSED: f64 = 0.4;
 
 /// The forward pass of one layer, in double precision.
 pub(super) struct Forward {
-    slope: Vec<f64>,
-    second: Vec<f64>,
+    /// φ'(a); none where it is 1 everywhere.
+    slope: Option<Vec<f64>>,
+    /// φ''(a); none where it is 0 everywhere.
+    second: Option<Vec<f64>>,
     standard: Option<Standard>,
 }
 
@@ -89,11 +92,11 @@ impl<T: Real> Segment<T> {
         let mut kept = Vec::with_capacity(network.layers().len());
         for (l, (layer, Forward { slope, second, standard })) in network.layers().iter().zip(forward).enumerate().rev() {
             let g = std::mem::take(&mut upstream[l + 1]);
-            let bend = (curvature.has_network_curvature() && !layer.activation.is_piecewise_linear()).then(|| product_of(&g, &second));
-            let delta = product_of(&g, &slope);
+            let bend = second.filter(|_| curvature.has_network_curvature()).map(|second| product_of(&g, &second));
+            let delta = slope.as_ref().map_or_else(|| g.clone(), |slope| product_of(&g, slope));
             backward(layer, standard.as_ref(), &delta, samples, &mut upstream);
             kept.push(LayerSegment {
-                slope: (layer.activation != Activation::Identity).then(|| round(&slope, "a derivative", l)).transpose()?,
+                slope: slope.map(|slope| round(&slope, "a derivative", l)).transpose()?,
                 bend: bend.map(|bend| round(&bend, "a second derivative", l)).transpose()?,
                 delta: if layer.op == Op::Add { Panels::default() } else { round(&delta, "a gradient", l)? },
                 standard: standard
@@ -112,9 +115,9 @@ impl<T: Real> Segment<T> {
         })
     }
 
-    /// Adds to `units` those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not. Of a
-    /// chain of dense layers.
-    pub(super) fn mark(&self, units: &mut Units) {
+    /// `units` and those that take part in this segment: an input that is not 0, a hidden unit whose value or derivatives are not. Of a chain of
+    /// dense layers.
+    pub(super) fn taking_part(&self, mut units: Units) -> Units {
         for (l, layer) in self.layers.iter().enumerate() {
             if let Some(Input::Dense(input)) = &self.inputs[l] {
                 mark(input, &mut units.0[l]);
@@ -127,6 +130,7 @@ impl<T: Real> Segment<T> {
                 mark(bend, &mut units.0[l + 1]);
             }
         }
+        units
     }
 
     /// Leaves out all units but `units`, of a chain of dense layers.
@@ -235,7 +239,7 @@ fn backward(layer: &Layer, standard: Option<&Standard>, delta: &[f64], samples: 
                 g.resize(samples * dense.inputs, 0.0);
                 let (delta, weight) = (matrix(delta, dense.outputs), matrix(&dense.weight, dense.inputs));
                 let accumulate = if is_first { Accum::Replace } else { Accum::Add };
-                matmul(MatMut::from_row_major_slice_mut(g, samples, dense.inputs), accumulate, delta, weight, 1.0, Par::Seq);
+                product(MatMut::from_row_major_slice_mut(g, samples, dense.inputs), accumulate, delta, weight);
             }
             (Op::Norm(norm), Some(standard)) => {
                 g.resize(delta.len(), 0.0);
@@ -265,6 +269,9 @@ fn mark<T: Real>(numbers: &Panels<T>, found: &mut [bool]) {
 
 /// Leaves the columns of `numbers` that are `kept`.
 fn keep<T: Real>(numbers: &mut Panels<T>, kept: &[bool]) {
+    if kept.iter().all(|&kept| kept) {
+        return;
+    }
     let (mut rows, mut column) = (numbers.to_rows(), kept.iter().cycle());
     rows.retain(|_| column.next().is_some_and(|&kept| kept));
     *numbers = Panels::new(&rows, kept.iter().filter(|&&kept| kept).count());
@@ -277,8 +284,14 @@ fn affine(layer: &Dense, z: &[f64], samples: usize) -> Vec<f64> {
         None => vec![0.0; samples * layer.outputs],
     };
     let (z, weight) = (matrix(z, layer.inputs), matrix(&layer.weight, layer.inputs));
-    matmul(MatMut::from_row_major_slice_mut(&mut a, samples, layer.outputs), Accum::Add, z, weight.transpose(), 1.0, Par::Seq);
+    product(MatMut::from_row_major_slice_mut(&mut a, samples, layer.outputs), Accum::Add, z, weight.transpose());
     a
+}
+
+/// `out` ← `lhs` · `rhs`, or that added to it.
+fn product(out: MatMut<'_, f64>, accumulate: Accum, lhs: MatRef<'_, f64>, rhs: MatRef<'_, f64>) {
+    matmul(out, accumulate, lhs, rhs, 1.0, Par::Seq);
+    leave_upper_halves();
 }
 
 /// The matrix of `columns` columns stored in `values` row by row.
@@ -286,15 +299,21 @@ fn matrix(values: &[f64], columns: usize) -> MatRef<'_, f64> {
     MatRef::from_row_major_slice(values, values.len() / columns, columns)
 }
 
-/// a ← φ(a); yields φ'(a) and φ''(a).
-fn activate(activation: Activation, a: &mut [f64]) -> (Vec<f64>, Vec<f64>) {
-    a.iter_mut()
-        .map(|a| {
-            let jet = activation.jet(*a);
-            *a = jet.value;
-            (jet.first, jet.second)
-        })
-        .unzip()
+/// a ← φ(a); yields φ'(a), none where it is 1 everywhere, and φ''(a), none where it is 0 everywhere.
+fn activate(activation: Activation, a: &mut [f64]) -> (Option<Vec<f64>>, Option<Vec<f64>>) {
+    if activation == Activation::Identity {
+        return (None, None);
+    }
+    let jets = a.iter_mut().map(|a| {
+        let jet = activation.jet(*a);
+        *a = jet.value;
+        jet
+    });
+    if activation.is_piecewise_linear() {
+        return (Some(jets.map(|jet| jet.first).collect()), None);
+    }
+    let (first, second) = jets.map(|jet| (jet.first, jet.second)).unzip();
+    (Some(first), Some(second))
 }
 
 fn product_of(x: &[f64], y: &[f64]) -> Vec<f64> {

@@ -125,7 +125,8 @@ impl<T: Real> Cpu<T> {
         for samples in batches(objective, schedule) {
             let made = linearize(objective, curvature, samples, |_| ())?;
             if network.is_chain() {
-                made.iter().for_each(|segment| segment.mark(&mut units));
+                let none = || Units::none_of(network);
+                units = made.par_iter().map(|segment| segment.taking_part(none())).reduce(none, Units::or).or(units);
             }
             loss += made.iter().map(|segment| segment.loss).sum::<f64>();
             if schedule.mode == Mode::Cached {

@@ -158,6 +158,12 @@ impl Units {
         Self(levels)
     }
 
+    /// Those of either.
+    pub(super) fn or(mut self, other: Self) -> Self {
+        self.0.iter_mut().flatten().zip(other.0.into_iter().flatten()).for_each(|(unit, other)| *unit |= other);
+        self
+    }
+
     /// These units, where leaving out the others is worth it and a unit remains in every layer. Only a chain of dense layers can do without
     /// some of its units: a normalization takes its mean over all.
     pub(super) fn worth_it(self, network: &Network) -> Option<Self> {
