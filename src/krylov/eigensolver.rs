@@ -263,7 +263,7 @@ impl<A: LinearOperator> Solver<'_, A> {
                 self.tally.seconds += run.seconds();
                 let errors = (0..values.len()).map(error).collect();
                 let margin = MARGIN * all.iter().map(|&index| residual(index)).fold(tol * scale, f64::max);
-                return Self::known(locked, &run, &ritz, chosen, errors, (scale, complete, margin));
+                return self.known(locked, &run, &ritz, chosen, errors, (scale, complete, margin));
             }
             if run.is_full() {
                 let own = |side: &[usize]| side.iter().filter_map(|index| index.checked_sub(locked.len())).collect::<Vec<_>>();
@@ -282,6 +282,7 @@ impl<A: LinearOperator> Solver<'_, A> {
 
     /// The pairs that a search leaves behind.
     fn known(
+        &self,
         mut locked: Vec<EigenPair<A>>,
         run: &ThickRestart<'_, A>,
         ritz: &RitzPairs,
@@ -298,7 +299,7 @@ impl<A: LinearOperator> Solver<'_, A> {
         };
         chosen.upper.iter_mut().chain(&mut chosen.lower).for_each(|index| *index = place(*index));
         let mut helpers = Vec::new();
-        if converged && !run.is_exhausted() {
+        if self.options.confirm && converged && !run.is_exhausted() {
             let most = run.capacity() / 8;
             let free: Vec<usize> = (0..ritz.len()).filter(|index| !own.contains(index)).collect();
             if let Some(above) = chosen.above {
