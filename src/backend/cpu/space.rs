@@ -137,7 +137,7 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn download(&self, x: &CpuBlock<T>) -> Result<Vec<f64>> {
         self.count_readback();
-        Ok(x.values.iter().map(|x| x.to_f64()).collect())
+        Ok(x.values.par_iter().with_min_len(CHUNK).map(|x| x.to_f64()).collect())
     }
 
     fn copy(&self, x: &CpuBlock<T>, y: &mut CpuBlock<T>) -> Result<()> {
@@ -177,9 +177,11 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
     fn push(&self, basis: &mut CpuBasis<T>, x: &CpuBlock<T>) -> Result<()> {
         assert_eq!(basis.columns.len(), x.columns, "columns");
         assert!(basis.len < basis.capacity, "the basis has no room for block {}", basis.len);
-        for (vectors, x) in basis.columns.iter_mut().zip(self.each(x)) {
-            vectors.extend_from_slice(x);
-        }
+        basis
+            .columns
+            .par_iter_mut()
+            .zip(self.par_each(x))
+            .for_each(|(vectors, x)| vectors.par_extend(x.par_iter().with_min_len(CHUNK).copied()));
         basis.len += 1;
         Ok(())
     }
