@@ -45,6 +45,24 @@ fn assert_close(what: &str, actual: &[f32], expected: &[f64]) {
     }
 }
 
+/// A window has all rows where it has several directions, so that what belongs to a direction is read by one window after the other.
+#[test]
+fn windows_keep_a_direction_together() {
+    let Some(device) = device() else { return };
+    // Before anything has run, a window has 1e8 operations.
+    for (rows, directions, cost, windows) in [(512, 8, 1e6, 48), (64, 8, 5e5, 3), (64, 3, 1.0, 1), (20, 5, 1e9, 10)] {
+        let found = device.windows(0..rows, directions, cost);
+        assert_eq!(found.len(), windows, "{found:?}");
+        let mut next = (0, 0);
+        for window in found {
+            assert_eq!((window.directions.start, window.rows.start), next);
+            assert!(window.directions.len() == 1 || window.rows == (0..rows), "{window:?}");
+            next = if window.rows.end == rows { (window.directions.end, 0) } else { (window.directions.start, window.rows.end) };
+        }
+        assert_eq!(next, (directions, 0));
+    }
+}
+
 /// The operands of one product: a weight of `rows` x `depth` at 3 in a vector, its bias after it, activations, and arrays at θ.
 struct Operands {
     rows: usize,
