@@ -87,7 +87,7 @@ pub(super) fn layers(network: &Network, curvature: Curvature) -> Vec<LayerModel>
 }
 
 fn cut<'a>(space: &'a GpuSpace, segment: &Segment) -> Cut<'a> {
-    Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 }
+    Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1, once: true }
 }
 
 /// What each layer standardizes with, where it normalizes.

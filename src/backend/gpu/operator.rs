@@ -359,7 +359,7 @@ impl Gpu {
     }
 
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
-        Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions }
+        Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions, once: false }
     }
 }
 
