@@ -45,7 +45,7 @@ pub(super) struct Cut<'a> {
     pub(super) shards: &'a Shards,
     pub(super) samples4: usize,
     pub(super) directions: usize,
-    /// Whether it is for passes at the point alone, which are made once where products are made many times.
+    /// Whether what it cuts is made once, where products are made many times.
     pub(super) once: bool,
 }
 

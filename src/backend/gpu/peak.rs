@@ -18,8 +18,8 @@ const GROUP: usize = 64;
 /// Workgroups: enough to fill any device.
 const GROUPS: usize = 4096;
 
-/// Operations of a thread in one round: eight chains of vec4, a multiplication and an addition each.
-const OPERATIONS: usize = 8 * 4 * 2;
+/// Operations of a thread in one round: four multiply-adds in each of four chains of vec4, a multiplication and an addition each.
+const OPERATIONS: usize = 4 * 4 * 4 * 2;
 
 /// Vec4 that a thread copies: 64 MiB in all, more than a cache holds; less where a binding does not hold that.
 const COPIES: usize = 16;
