@@ -24,7 +24,7 @@ struct Jets {
 fn jets(a: vec4<f32>, row: u32) -> Jets {
     var bias = 0.0;
     if p.bias_offset != NONE {
-        bias = weights[p.bias_offset + row];
+        bias = weight(p.bias_offset + row);
     }
     let x = jet(a.x + bias);
     let y = jet(a.y + bias);

@@ -16,7 +16,7 @@ fn bias(at: Position, i: u32) -> f32 {
     if p.bias_offset == NONE {
         return 0.0;
     }
-    return vector[p.bias_offset + at.direction * p.vector_stride + row_of(at, i)];
+    return direction_number(p.bias_offset + at.direction * p.vector_stride + row_of(at, i));
 }
 
 fn sum_so_far(sum: vec4<f32>, e: u32) -> vec4<f32> {

@@ -1,7 +1,7 @@
 // The weight products. Follows tile.wgsl, weights.wgsl in common/ and a tile.
 //
-// Entry points: `weights` = Rδ zᵀ + δ Rzᵀ + λV; `weights_first` has no Rz (the first layer); `gradient` = δ zᵀ + λθ. The former two make
-// the biases' sums of Rδ as well, where the tile does.
+// Entry points: `weights` = Rδ zᵀ + δ Rzᵀ + λV, without the second term where there is no Rz (the first layer), and the biases' sums of Rδ
+// where the tile makes them; `gradient` = δ zᵀ + λθ.
 // Overrides: LANES and those of the tile. Grid: (ceil(columns / columns of a workgroup), ceil(rows / rows of a workgroup), b).
 
 fn store(tile: Tile, at: Position) {
@@ -22,16 +22,9 @@ fn weights(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     let at = position(workgroup, lane);
     var tile: Tile;
     add_tangent_delta_input(&tile, at);
-    add_delta_tangent_input(&tile, at);
-    store(total(tile, at), at);
-    store_biases(at);
-}
-
-@compute @workgroup_size(LANES)
-fn weights_first(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let at = position(workgroup, lane);
-    var tile: Tile;
-    add_tangent_delta_input(&tile, at);
+    if p.second == 1u {
+        add_delta_tangent_input(&tile, at);
+    }
     store(total(tile, at), at);
     store_biases(at);
 }

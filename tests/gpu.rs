@@ -392,7 +392,7 @@ fn a_device_with_a_clock_tells_its_parts_and_kernels() {
         let after = operator.device_seconds().unwrap();
         assert!(between.products > before.products && between.orthogonalization == before.orthogonalization);
         assert!(after.products == between.products && after.orthogonalization > between.orthogonalization);
-        for name in ["forward_over ", "backward_over ", "weights ", "weights_first ", "loss_over"] {
+        for name in ["forward_over ", "backward_over ", "weights ", "loss_over"] {
             assert!(kernels.iter().any(|kernel| kernel.kernel.starts_with(name) && kernel.runs > 0), "{name}: {kernels:?}");
         }
         assert!(kernels.iter().all(|kernel| kernel.seconds >= 0.0 && kernel.gflops.is_none_or(f64::is_finite)), "{kernels:?}");

@@ -183,7 +183,8 @@ fn parameters_have_the_shaders_layout() {
             decay,
             accumulate,
             bias_offset,
-            bias_decay
+            bias_decay,
+            second
         }
     );
     assert_mirrors!(&of(Kernel::Loss(Formula::Mse)), Loss { outputs, padded, share, parameter, vectors, kept });

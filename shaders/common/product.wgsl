@@ -13,7 +13,8 @@
 // result that the last one left, and only the last one does `finish`: adds the bias and applies what belongs to the layer. A piece
 // without terms is allowed: it only finishes, with the bias in what is bound.
 //
-// Columns of the result are samples. A tile gives add_product() = W·incoming and add_both_products().
+// Weights are read one by one or four by four, as numbers.wgsl and fours.wgsl say: one of them comes next, with weight() and
+// direction_number(). Columns of the result are samples. A tile gives add_product() = W·incoming and add_both_products().
 // Follows tile.wgsl. Grid: (ceil(4·samples4 / samples of a workgroup), ceil(rows / rows of a workgroup), directions).
 
 struct Product {
@@ -39,9 +40,9 @@ struct Product {
 }
 
 @group(0) @binding(0) var<uniform> p: Product;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<Stored>;
 @group(0) @binding(2) var<storage, read> incoming: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> vector: array<f32>;
+@group(0) @binding(3) var<storage, read> vector: array<Stored>;
 @group(0) @binding(4) var<storage, read> tangent_incoming: array<vec4<f32>>;
 
 // Where element i of the tile is in an array [rows, samples] whose window begins at 0, or NONE where it is outside.
@@ -52,13 +53,4 @@ fn element(at: Position, i: u32) -> u32 {
         return NONE;
     }
     return row * p.stride4 + sample4;
-}
-
-// Four weights of a tile that reads straight from memory.
-fn four_weights(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(weights[at.x], weights[at.y], weights[at.z], weights[at.w]);
-}
-
-fn four_of_vector(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(vector[at.x], vector[at.y], vector[at.z], vector[at.w]);
 }

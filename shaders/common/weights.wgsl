@@ -30,6 +30,7 @@ struct Weights {
     accumulate: u32,          // 1: start from the result instead of the weight decay
     bias_offset: u32,         // from the first row's weight to its bias in `vector` and `result`, or 0 where that is made elsewhere
     bias_decay: f32,          // weight decay of the biases
+    second: u32,              // 1: the sum has the term with `tangent_input`
 }
 
 @group(0) @binding(0) var<uniform> p: Weights;

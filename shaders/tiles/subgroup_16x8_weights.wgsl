@@ -44,14 +44,29 @@ fn plus(a: Shares, b: Shares) -> Shares {
 }
 
 // What the lane's rows sum up to.
-fn totals(a: Shares) -> Numbers {
-    return Numbers(dot(a[0], vec4<f32>(1.0)), dot(a[1], vec4<f32>(1.0)));
+fn add_totals(sums: Numbers, a: Shares) -> Numbers {
+    return sums + Numbers(dot(a[0], vec4<f32>(1.0)), dot(a[1], vec4<f32>(1.0)));
+}
+
+fn add_tile(tile: ptr<function, Tile>, part: Tile) {
+    (*tile)[0] += part[0];
+    (*tile)[1] += part[1];
+    (*tile)[2] += part[2];
+    (*tile)[3] += part[3];
+    (*tile)[4] += part[4];
+    (*tile)[5] += part[5];
+    (*tile)[6] += part[6];
+    (*tile)[7] += part[7];
 }
 
 // tile += left rightᵀ over four samples.
 fn add_four(tile: ptr<function, Tile>, left: Shares, right: Four) {
-    add(tile, Numbers(left[0].x, left[1].x), Columns(right[0][0], right[1][0]));
-    add(tile, Numbers(left[0].y, left[1].y), Columns(right[0][1], right[1][1]));
-    add(tile, Numbers(left[0].z, left[1].z), Columns(right[0][2], right[1][2]));
-    add(tile, Numbers(left[0].w, left[1].w), Columns(right[0][3], right[1][3]));
+    (*tile)[0] = add_low((*tile)[0], left[0], right[0]);
+    (*tile)[1] = add_low((*tile)[1], left[0], right[1]);
+    (*tile)[2] = add_high((*tile)[2], left[0], right[0]);
+    (*tile)[3] = add_high((*tile)[3], left[0], right[1]);
+    (*tile)[4] = add_low((*tile)[4], left[1], right[0]);
+    (*tile)[5] = add_low((*tile)[5], left[1], right[1]);
+    (*tile)[6] = add_high((*tile)[6], left[1], right[0]);
+    (*tile)[7] = add_high((*tile)[7], left[1], right[1]);
 }

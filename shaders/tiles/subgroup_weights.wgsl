@@ -13,17 +13,6 @@ fn total(tile: Tile, at: Position) -> Tile {
     return tile;
 }
 
-fn add_tile(tile: ptr<function, Tile>, part: Tile) {
-    (*tile)[0] += part[0];
-    (*tile)[1] += part[1];
-    (*tile)[2] += part[2];
-    (*tile)[3] += part[3];
-    (*tile)[4] += part[4];
-    (*tile)[5] += part[5];
-    (*tile)[6] += part[6];
-    (*tile)[7] += part[7];
-}
-
 // The sums of Rδ in the rows that the lane loads.
 var<private> bias_sums: Numbers;
 
@@ -41,7 +30,7 @@ fn add_tangent_delta_input(tile: ptr<function, Tile>, at: Position) {
             biases = plus(biases, left);
         }
         add_tile(tile, part);
-        bias_sums += totals(biases);
+        bias_sums = add_totals(bias_sums, biases);
     }
 }
 

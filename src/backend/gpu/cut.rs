@@ -39,12 +39,14 @@ pub(super) struct Step<P> {
 }
 
 /// Cuts products in `directions` directions over 4·`samples4` samples.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cut<'a> {
     pub(super) device: &'a Device,
     pub(super) shards: &'a Shards,
     pub(super) samples4: usize,
     pub(super) directions: usize,
+    /// Whether what it cuts is made once, where products are made many times.
+    pub(super) once: bool,
 }
 
 impl Cut<'_> {
@@ -53,7 +55,8 @@ impl Cut<'_> {
     }
 
     fn tile(&self, class: ShapeClass) -> Tile {
-        self.device.tiles().of(class)
+        let mut tiles = self.device.tiles();
+        if self.once { tiles.once(class) } else { tiles.of(class) }
     }
 
     /// What passes of all kinds have in common; arrays [b, rows, samples] of `depth` and `rows` rows.
@@ -95,7 +98,7 @@ impl Cut<'_> {
                     bias_offset: bias.unwrap_or(NONE),
                     ..self.pass(piece, &window, row * layer.inputs, [layer.inputs, layer.outputs])
                 };
-                steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });
+                steps.push(Step { shard: piece.shard, tile: tile.fitting(&params), params, directions: window.directions.len() });
             }
         }
         steps
@@ -124,7 +127,7 @@ impl Cut<'_> {
                     finish: u32::from(turn + 1 == pieces.len()),
                     ..params
                 };
-                steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });
+                steps.push(Step { shard: piece.shard, tile: tile.fitting(&params), params, directions: window.directions.len() });
             }
         }
         steps
@@ -153,6 +156,7 @@ impl Cut<'_> {
                     row_stride: word(layer.inputs),
                     bias_offset: biases.map_or(0, |(_, bias)| word(bias + row - weight)),
                     bias_decay: biases.map_or(0.0, |(decay, _)| decay),
+                    second: u32::from(terms == 2),
                     ..self.sums(piece, &window, weight, layer, decay, accumulate)
                 };
                 steps.push(Step { shard: piece.shard, tile, params, directions: window.directions.len() });

@@ -234,11 +234,13 @@ impl Device {
     /// `rows` × `directions` of a product in windows that neither take more than half a submission nor exceed the device's grid, where
     /// one row in one direction costs `cost` operations. Each number of the result is made as without windows, so that no bit
     /// depends on how fast the device is.
+    ///
+    /// Windows have all rows of few directions rather than few rows of all: what belongs to one direction stays in a cache from one row to
+    /// the next (measured: 8 directions of 784-512-512-10 over 2,048 samples take 1.27 times as long where windows are of few rows).
     pub(super) fn windows(&self, rows: Range<usize>, directions: usize, cost: f64) -> Vec<Window> {
-        let most = self.recorder.borrow().most() / cost.max(1.0);
-        let affordable = |unit: usize, least: usize| whole(most / as_f64(unit)).max(least);
-        let at_once = affordable(LEAST_ROWS, 1).min(directions).min(self.max_workgroups());
-        let height = affordable(at_once, LEAST_ROWS).min(rows.len()).min(ROWS_OF_A_WORKGROUP * self.max_workgroups()).max(1);
+        let affordable = whole(self.recorder.borrow().most() / cost.max(1.0)).max(LEAST_ROWS);
+        let height = affordable.min(rows.len()).min(ROWS_OF_A_WORKGROUP * self.max_workgroups()).max(1);
+        let at_once = (affordable / rows.len().max(1)).clamp(1, directions.min(self.max_workgroups()).max(1));
         let even = rows.len().div_ceil(rows.len().div_ceil(height));
         let granule = if even >= WINDOW_ROWS { WINDOW_ROWS } else { LEAST_ROWS };
         let height = even.next_multiple_of(granule).min(ROWS_OF_A_WORKGROUP * self.max_workgroups());
@@ -460,11 +462,6 @@ impl Drop for Clocked<'_> {
 /// Whether subgroups have eight lanes or more.
 fn has_subgroups(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> bool {
     device.features().contains(Features::SUBGROUP) && info.subgroup_min_size >= 8
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of a submission needs no 53 bits")]
-fn as_f64(count: usize) -> f64 {
-    count as f64
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]

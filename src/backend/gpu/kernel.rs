@@ -19,7 +19,6 @@ pub enum Kernel {
     OutputGradient(Formula),
     OuterOver,
     Weights,
-    WeightsFirst,
     Gradient,
     BiasSums,
     BiasGradient,
@@ -192,7 +191,6 @@ impl Kernel {
         let fixed = [
             Self::OuterOver,
             Self::Weights,
-            Self::WeightsFirst,
             Self::Gradient,
             Self::BiasSums,
             Self::BiasGradient,
@@ -243,7 +241,6 @@ impl Kernel {
             Self::OutputGradient(_) => "output_gradient",
             Self::OuterOver => "outer_over",
             Self::Weights => "weights",
-            Self::WeightsFirst => "weights_first",
             Self::Gradient => "gradient",
             Self::BiasSums => "bias_sums",
             Self::BiasGradient => "bias_gradient",

@@ -9,7 +9,7 @@ use super::segment::{Data, Segment};
 use super::space::{GpuBlock, GpuSpace, word};
 use super::unary::{self, NormPass, Statistics, standard_rows};
 use super::uniforms;
-use crate::curvature::{Curvature, Objective, OutputCurvature};
+use crate::curvature::{Curvature, Mode, Objective, OutputCurvature};
 use crate::error::Result;
 use crate::krylov::VectorSpace as _;
 use crate::model::{Activation, Network, Op};
@@ -31,6 +31,8 @@ pub(super) struct Model {
     positive: Array,
     /// θ, one column.
     pub(super) parameters: GpuBlock,
+    /// Whether the passes at θ are made once, and not again for every product.
+    once: bool,
 }
 
 /// A layer.
@@ -84,10 +86,6 @@ pub(super) fn layers(network: &Network, curvature: Curvature) -> Vec<LayerModel>
         }
     });
     layers.collect()
-}
-
-fn cut<'a>(space: &'a GpuSpace, segment: &Segment) -> Cut<'a> {
-    Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1 }
 }
 
 /// What each layer standardizes with, where it normalizes.
@@ -161,7 +159,7 @@ impl Point {
 
 impl Model {
     /// Uploads θ.
-    pub(super) fn new(space: &GpuSpace, objective: &Objective, curvature: Curvature) -> Result<Self> {
+    pub(super) fn new(space: &GpuSpace, objective: &Objective, curvature: Curvature, mode: Mode) -> Result<Self> {
         let network = objective.network();
         let mut parameters = space.block(1)?;
         space.upload(&network.parameters(), &mut parameters)?;
@@ -176,6 +174,7 @@ impl Model {
             parameter: f32::from_f64(parameter),
             positive: space.device().buffer_of("weights of outputs", &positive)?,
             parameters,
+            once: mode == Mode::Cached,
         })
     }
 
@@ -189,12 +188,16 @@ impl Model {
     /// Records both passes at θ over `segment` with its data.
     pub(super) fn linearize(&self, space: &GpuSpace, segment: &Segment, data: &Data, point: &Point) -> Result<()> {
         self.evaluate(space, segment, data, point)?;
-        self.backward(&cut(space, segment), point)
+        self.backward(&self.cut(space, segment), point)
+    }
+
+    fn cut<'a>(&self, space: &'a GpuSpace, segment: &Segment) -> Cut<'a> {
+        Cut { device: space.device(), shards: space.shards(), samples4: segment.padded / 4, directions: 1, once: self.once }
     }
 
     /// Records the pass forward alone, and the losses.
     pub(super) fn evaluate(&self, space: &GpuSpace, segment: &Segment, data: &Data, point: &Point) -> Result<()> {
-        let cut = cut(space, segment);
+        let cut = self.cut(space, segment);
         self.forward(&cut, &data.input, point)?;
         self.loss(&cut, segment, &data.expected, point)
     }

@@ -119,7 +119,7 @@ impl Gpu {
         let before = device.allocated();
         let network = objective.network();
         let space = GpuSpace::new(Rc::clone(device), Rc::new(schedule::shards(network, device)?));
-        let model = Model::new(&space, objective, curvature)?;
+        let model = Model::new(&space, objective, curvature, schedule.mode)?;
         let held = Held::new(&space, &model, objective, schedule)?;
         let longest = held.segments[0].padded;
         let ones = device.buffer_of("sample weights", &vec![1.0; longest])?;
@@ -359,7 +359,7 @@ impl Gpu {
     }
 
     fn cut(&self, segment: &Segment, directions: usize) -> Cut<'_> {
-        Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions }
+        Cut { device: self.space.device(), shards: self.space.shards(), samples4: segment.padded / 4, directions, once: false }
     }
 }
 

@@ -18,8 +18,8 @@ const GROUP: usize = 64;
 /// Workgroups: enough to fill any device.
 const GROUPS: usize = 4096;
 
-/// Operations of a thread in one round: eight chains of vec4, a multiplication and an addition each.
-const OPERATIONS: usize = 8 * 4 * 2;
+/// Operations of a thread in one round: four multiply-adds in each of four chains of vec4, a multiplication and an addition each.
+const OPERATIONS: usize = 4 * 4 * 4 * 2;
 
 /// Vec4 that a thread copies: 64 MiB in all, more than a cache holds; less where a binding does not hold that.
 const COPIES: usize = 16;
@@ -82,23 +82,23 @@ fn plain_product(device: &Device) -> Result<PlainProduct> {
     };
     let weights = Weights { rows: count, columns: count, samples4: count4, stride4: count4, row_stride: count, ..Weights::default() };
     let [a, b, c, d] = [0, 1, 2, 3].map(|operand| &*operands[operand]);
+    // Without terms of the tangents their operands are bound and not read.
     let run = |kernel: Kernel, tile: Tile| {
         for window in device.windows(0..size, 1, product_cost(1, size, size)) {
             let (first, rows) = (word(window.rows.start), word(window.rows.len()));
             let (offset, offset4) = (first * count, first * count4);
-            if kernel == Kernel::WeightsFirst {
+            if kernel == Kernel::Weights {
                 let part = Weights { rows, vector_offset: offset, result_offset: offset, tangent_delta_offset4: offset4, ..weights };
-                product::weights_with(device, kernel, tile, part, 1, &[(1, a), (2, b), (5, c), (6, d)])?;
+                product::weights_with(device, kernel, tile, part, 1, &[(1, a), (2, b), (3, a), (4, b), (5, c), (6, d)])?;
             } else {
                 let part = Product { rows, vector_offset: offset, result_offset4: offset4, point_offset4: offset4, ..pass };
-                // Without terms of the tangents their operands are bound and not read.
                 product::pass_with(device, kernel, tile, part, 1, &[(1, a), (2, b), (3, a), (4, b), (5, c), (7, d)])?;
             }
         }
         Ok(())
     };
     let mut best: Option<PlainProduct> = None;
-    for kernel in [Kernel::ForwardOver(Curve::Linear), Kernel::WeightsFirst] {
+    for kernel in [Kernel::ForwardOver(Curve::Linear), Kernel::Weights] {
         for tile in device.tiles().suited(Tile::of(kernel)) {
             let gflops =
                 fastest(device, product_cost(size, size, size), PRODUCT_RUNS, |repeats| (0..repeats).try_for_each(|_| run(kernel, tile)))?;

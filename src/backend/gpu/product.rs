@@ -39,7 +39,7 @@ pub(super) fn weights_with(
 ) -> Result<()> {
     let [rows, columns] = tile.extents();
     let grid = [params.columns.div_ceil(columns) as usize, params.rows.div_ceil(rows) as usize, directions];
-    let terms = if kernel == Kernel::Weights { 2 } else { 1 };
+    let terms = 1 + params.second as usize;
     let mut first = 0;
     while first < params.samples4 {
         let samples4 = tile.longest_sum4().min(params.samples4 - first);

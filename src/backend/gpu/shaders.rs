@@ -48,6 +48,8 @@ macro_rules! sources {
 sources! {
     TILE = "common/tile.wgsl";
     PRODUCT = "common/product.wgsl";
+    NUMBERS = "common/numbers.wgsl";
+    FOURS = "common/fours.wgsl";
     WEIGHT_PRODUCT = "common/weights.wgsl";
     POSITIONS = "common/positions.wgsl";
     SHARED = "common/shared.wgsl";
@@ -62,9 +64,11 @@ sources! {
     SUBGROUP_16X8_WEIGHTS = "tiles/subgroup_16x8_weights.wgsl";
     SUBGROUP_32X4 = "tiles/subgroup_32x4.wgsl";
     SUBGROUP_32X4_PASS = "tiles/subgroup_32x4_pass.wgsl";
-    SUBGROUP_32X4_WEIGHTS = "tiles/subgroup_32x4_weights.wgsl";
     SUBGROUP_64X4 = "tiles/subgroup_64x4.wgsl";
     SUBGROUP_64X4_PASS = "tiles/subgroup_64x4_pass.wgsl";
+    SUBGROUP_64X4_WEIGHTS = "tiles/subgroup_64x4_weights.wgsl";
+    SUBGROUP_64X4_FORWARD = "tiles/subgroup_64x4_forward.wgsl";
+    SUBGROUP_64X4_BACKWARD = "tiles/subgroup_64x4_backward.wgsl";
     SUBGROUP_PASS = "tiles/subgroup_pass.wgsl";
     SUBGROUP_WEIGHTS = "tiles/subgroup_weights.wgsl";
     SHARED_4X4 = "tiles/shared_4x4.wgsl";
@@ -96,22 +100,22 @@ sources! {
 pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
     let fixed = |sources: &[&'static Source], entry_points| Assembly { sources: sources.to_vec(), entry_points, subgroups: false };
     match kernel {
-        Kernel::Forward(..) => pass(form, &[&ACTIVATION, &FORWARD], &["forward", "forward_linear"]),
-        Kernel::Backward(_) => pass(form, &[&BACKWARD], &["backward", "backward_linear"]),
-        Kernel::ForwardOver(_) => pass(form, &[&FORWARD_OVER], &["forward_over", "forward_over_linear"]),
-        Kernel::BackwardOver(_) => pass(form, &[&BACKWARD_OVER], &["backward_over", "backward_over_linear"]),
-        Kernel::Weights | Kernel::WeightsFirst | Kernel::Gradient => {
+        Kernel::Forward(..) => pass(form, &SUBGROUP_64X4_FORWARD, &[&ACTIVATION, &FORWARD], &["forward", "forward_linear"]),
+        Kernel::Backward(_) => pass(form, &SUBGROUP_64X4_BACKWARD, &[&BACKWARD], &["backward", "backward_linear"]),
+        Kernel::ForwardOver(_) => pass(form, &SUBGROUP_64X4_FORWARD, &[&FORWARD_OVER], &["forward_over", "forward_over_linear"]),
+        Kernel::BackwardOver(_) => pass(form, &SUBGROUP_64X4_BACKWARD, &[&BACKWARD_OVER], &["backward_over", "backward_over_linear"]),
+        Kernel::Weights | Kernel::Gradient => {
             let form = form.expect("a product has a tile");
             let tile: &[&Source] = match form {
                 Form::Subgroup16x8 => &[&SUBGROUP, &SUBGROUP_16X8, &POSITIONS, &SUBGROUP_16X8_WEIGHTS, &SUBGROUP_WEIGHTS],
-                Form::Subgroup32x4 => &[&SUBGROUP, &SUBGROUP_32X4, &POSITIONS, &SUBGROUP_32X4_WEIGHTS, &SUBGROUP_WEIGHTS],
+                Form::Subgroup64x4 => &[&SUBGROUP, &SUBGROUP_64X4, &POSITIONS, &SUBGROUP_64X4_WEIGHTS, &SUBGROUP_WEIGHTS],
                 Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_WEIGHTS],
                 Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_WEIGHTS],
                 Form::Split8x4 => &[&WEIGHTS_SPLIT_8X4],
                 _ => &[&WEIGHTS_DOTS_8X8],
             };
             let sources = [&[&TILE, &WEIGHT_PRODUCT], tile, &[&WEIGHTS]].concat();
-            Assembly { sources, entry_points: &["weights", "weights_first", "gradient"], subgroups: form.needs_subgroups() }
+            Assembly { sources, entry_points: &["weights", "gradient"], subgroups: form.needs_subgroups() }
         }
         Kernel::BiasSums | Kernel::BiasGradient => fixed(&[&REDUCE, &WEIGHT_PRODUCT, &BIAS], &["bias_sums", "bias_gradient"]),
         Kernel::NormForward(_) | Kernel::NormBackward(_) | Kernel::NormForwardOver(_) | Kernel::NormBackwardOver(_) => {
@@ -156,17 +160,19 @@ pub fn assembly(kernel: Kernel, form: Option<Form>) -> Assembly {
     }
 }
 
-fn pass(form: Option<Form>, finish: &[&'static Source], entry_points: &'static [&'static str]) -> Assembly {
+/// A pass, `by_fours` being its sums where weights are read four by four.
+fn pass(form: Option<Form>, by_fours: &'static Source, finish: &[&'static Source], entry_points: &'static [&'static str]) -> Assembly {
     let form = form.expect("a product has a tile");
     let tile: &[&Source] = match form {
         Form::Direct8x4 => &[&DIRECT_8X4, &POSITIONS],
         Form::Subgroup16x8 => &[&SUBGROUP, &SUBGROUP_16X8, &POSITIONS, &SUBGROUP_16X8_PASS, &SUBGROUP_PASS],
         Form::Subgroup32x4 => &[&SUBGROUP, &SUBGROUP_32X4, &POSITIONS, &SUBGROUP_32X4_PASS, &SUBGROUP_PASS],
-        Form::Subgroup64x4 => &[&SUBGROUP, &SUBGROUP_64X4, &POSITIONS, &SUBGROUP_64X4_PASS, &SUBGROUP_PASS],
+        Form::Subgroup64x4 => &[&SUBGROUP, &SUBGROUP_64X4, &POSITIONS, &SUBGROUP_64X4_PASS, by_fours],
         Form::Shared4x4 => &[&SHARED_4X4, &SHARED, &FILL_PASS],
         Form::Shared8x8 => &[&SHARED_8X8, &SHARED, &FILL_PASS],
         _ => &[&DIRECT_16X8, &POSITIONS],
     };
-    let sources = [&[&TILE, &PRODUCT], tile, finish].concat();
+    let numbers = if form.reads_by_fours() { &FOURS } else { &NUMBERS };
+    let sources = [&[&TILE, &PRODUCT, numbers], tile, finish].concat();
     Assembly { sources, entry_points, subgroups: form.needs_subgroups() }
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::kernel::Kernel;
+use super::uniforms::Product;
 
 /// How a workgroup divides the result, and where its operands come from: the files of `shaders/tiles`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,9 +14,9 @@ pub enum Form {
     Direct16x8,
     /// Any product: 16 rows x 8 columns a thread, straight from memory, the rows' operand by way of the other lanes of a subgroup.
     Subgroup16x8,
-    /// The same with 32 rows x 4 columns.
+    /// A pass, the same with 32 rows x 4 columns.
     Subgroup32x4,
-    /// A pass, with 64 rows x 4 columns.
+    /// Any product, the same with 64 rows x 4 columns; the weights of a pass loaded four by four.
     Subgroup64x4,
     /// Any product: 4 rows x 4 columns a thread, from shared memory.
     Shared4x4,
@@ -60,6 +61,11 @@ impl Form {
     pub fn needs_subgroups(self) -> bool {
         matches!(self, Self::Subgroup16x8 | Self::Subgroup32x4 | Self::Subgroup64x4)
     }
+
+    /// Whether it reads a pass's weights four by four.
+    pub(super) fn reads_by_fours(self) -> bool {
+        self == Self::Subgroup64x4
+    }
 }
 
 /// A form on a workgroup of so many threads along the columns and along the rows.
@@ -98,11 +104,11 @@ impl Tile {
     pub const SOFTWARE_THIN: Self = Self::new(Form::Direct8x4, 8, 1);
     /// A pass on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_PASS: Self = Self::new(Form::Direct16x8, 8, 1);
-    /// Any product on those lanes, with every number of the rows' operand loaded once a subgroup.
+    /// The same with every number of the rows' operand loaded once a subgroup.
     pub const SOFTWARE_SUBGROUP: Self = Self::new(Form::Subgroup32x4, 8, 1);
-    /// The same for passes of many rows.
+    /// Any product of many rows on those lanes.
     pub const SOFTWARE_SUBGROUP_TALL: Self = Self::new(Form::Subgroup64x4, 8, 1);
-    /// The same for few rows.
+    /// Any product of few rows on them.
     pub const SOFTWARE_SUBGROUP_THIN: Self = Self::new(Form::Subgroup16x8, 8, 1);
     /// A weight product on the eight lanes of a software driver's vectors.
     pub const SOFTWARE_WEIGHTS: Self = Self::new(Form::Dots8x8, 8, 1);
@@ -129,7 +135,7 @@ impl Tile {
         Self::SPLIT,
         Self::SOFTWARE_WEIGHTS,
         Self::SOFTWARE_SPLIT,
-        Self::SOFTWARE_SUBGROUP,
+        Self::SOFTWARE_SUBGROUP_TALL,
         Self::SOFTWARE_SUBGROUP_THIN,
     ];
 
@@ -137,7 +143,7 @@ impl Tile {
     pub fn of(kernel: Kernel) -> &'static [Self] {
         match kernel {
             Kernel::Forward(..) | Kernel::Backward(_) | Kernel::ForwardOver(_) | Kernel::BackwardOver(_) => &Self::PASSES,
-            Kernel::Weights | Kernel::WeightsFirst | Kernel::Gradient => &Self::WEIGHTS,
+            Kernel::Weights | Kernel::Gradient => &Self::WEIGHTS,
             _ => &[],
         }
     }
@@ -155,6 +161,18 @@ impl Tile {
     /// Whether it needs a device with subgroups.
     pub fn needs_subgroups(self) -> bool {
         self.form.needs_subgroups()
+    }
+
+    /// Itself, or a tile like it where weights that it reads four by four do not begin at multiples of four.
+    pub(super) fn fitting(self, params: &Product) -> Self {
+        let begins = [params.weight_offset, params.vector_offset, params.vector_stride];
+        let lengths = if params.depth_stride == 1 {
+            [params.row_stride, params.depth, params.tangent_depth]
+        } else {
+            [params.depth_stride, params.rows, 0]
+        };
+        let fits = !self.form.reads_by_fours() || begins.into_iter().chain(lengths).all(|number| number % 4 == 0);
+        if fits { self } else { Self::SOFTWARE_SUBGROUP }
     }
 
     /// Threads of a workgroup.

@@ -91,6 +91,15 @@ impl Tiles {
         tile
     }
 
+    /// The tile for a product of that class that is made once: none of 64 rows, which takes a driver seconds to compile.
+    pub(super) fn once(&mut self, class: ShapeClass) -> Tile {
+        match (self.of(class), class) {
+            (Tile::SOFTWARE_SUBGROUP_TALL, ShapeClass::Weights(..)) => Tile::SOFTWARE_SUBGROUP_THIN,
+            (Tile::SOFTWARE_SUBGROUP_TALL, _) => Tile::SOFTWARE_SUBGROUP,
+            (tile, _) => tile,
+        }
+    }
+
     /// Takes `tile` for products of that class from now on.
     pub(super) fn choose(&mut self, class: ShapeClass, tile: Tile) {
         self.chosen.insert(class, tile);
@@ -141,12 +150,18 @@ impl Tiles {
 
     fn default_of(&self, class: ShapeClass) -> Tile {
         match (class, self.software) {
-            (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _), true) if self.subgroups && rows > 5 => {
-                Tile::SOFTWARE_SUBGROUP_TALL
+            (ShapeClass::Weights(rows, _), true) if self.subgroups => {
+                if rows <= 5 {
+                    Tile::SOFTWARE_SUBGROUP_THIN
+                } else {
+                    Tile::SOFTWARE_SUBGROUP_TALL
+                }
             }
-            (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _) | ShapeClass::Weights(rows, _), true) if self.subgroups => {
-                if rows <= 4 { Tile::SOFTWARE_SUBGROUP_THIN } else { Tile::SOFTWARE_SUBGROUP }
-            }
+            (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _), true) if self.subgroups => match rows {
+                0..=4 => Tile::SOFTWARE_SUBGROUP_THIN,
+                5 => Tile::SOFTWARE_SUBGROUP,
+                _ => Tile::SOFTWARE_SUBGROUP_TALL,
+            },
             (ShapeClass::Weights(..), true) => Tile::SOFTWARE_WEIGHTS,
             (_, true) => Tile::SOFTWARE_PASS,
             // Where one extent is at most 32 and the other at most 512, tiles of 64 x 64 would leave most of a device idle.

@@ -145,6 +145,7 @@ impl Case {
             samples4,
             stride4: samples4,
             row_stride: word(self.others),
+            second: 1,
             ..Weights::default()
         }
     }
@@ -172,7 +173,10 @@ impl Case {
     fn fastest(&self, device: &Device, end: Option<Instant>) -> Result<Option<Tile>> {
         let operands = self.operands(device)?;
         let bindings: Vec<_> = operands.iter().map(|(binding, buffer)| (*binding, &**buffer)).collect();
-        let candidates = device.tiles().candidates(self.class);
+        let mut candidates = device.tiles().candidates(self.class);
+        if !matches!(self.kernel, Kernel::Weights) {
+            candidates.retain(|tile| tile.fitting(&self.pass()) == *tile);
+        }
         let mut best: Option<(Duration, Tile)> = None;
         for tile in candidates {
             let run = || {

@@ -90,6 +90,8 @@ pub struct Weights {
     pub bias_offset: u32,
     /// Weight decay of the biases.
     pub bias_decay: f32,
+    /// 1: the sum has the term with `tangent_input`.
+    pub second: u32,
 }
 
 /// `Loss` of loss.wgsl.

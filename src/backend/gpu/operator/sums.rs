@@ -21,8 +21,7 @@ impl Gpu {
         let mixed = self.model.curvature.has_network_curvature();
         let rinput = if layer.op == OpModel::Dense { passes.tangent(layer.sources[0]) } else { tangents.standards[index].as_ref() };
         let rinput = rinput.filter(|_| mixed);
-        let (kernel, of_gain, terms) =
-            if rinput.is_some() { (Kernel::Weights, Kernel::GainSums, 2) } else { (Kernel::WeightsFirst, Kernel::GainSumsFirst, 1) };
+        let (of_gain, terms) = if rinput.is_some() { (Kernel::GainSums, 2) } else { (Kernel::GainSumsFirst, 1) };
         let decay = if self.model.curvature.has_weight_decay() { self.weight_decay } else { WeightDecay::default() };
         let [decay, of_others] = [decay.factor, decay.of_biases()].map(f32::from_f64);
         let mut read = vec![(1, &*tangents.deltas[index])];
@@ -33,10 +32,12 @@ impl Gpu {
             _ if !reach.weight => {}
             None => {
                 let incoming = point.value(layer.sources[0], input);
+                // Where there is no second term, what is bound in its place is not read.
+                let second = if rinput.is_some() { vec![] } else { vec![(3, &*point.layers[index].delta), (4, &**incoming)] };
                 for step in cut.weights(index, extents, terms, (decay, reach.bias.then_some(of_others)), accumulate) {
                     biases_are_made |= step.params.bias_offset > 0;
-                    let bindings = [&with(step.shard)[..], &[(2, &**incoming)]].concat();
-                    product::weights_with(cut.device, kernel, step.tile, step.params, step.directions, &bindings)?;
+                    let bindings = [&with(step.shard)[..], &second, &[(2, &**incoming)]].concat();
+                    product::weights_with(cut.device, Kernel::Weights, step.tile, step.params, step.directions, &bindings)?;
                 }
             }
             Some(standard) => {
@@ -65,6 +66,7 @@ impl Gpu {
         gradient: &GpuBlock,
     ) -> Result<()> {
         let [decay, of_others] = [decay.factor, decay.of_biases()].map(f32::from_f64);
+        let cut = &Cut { once: true, ..*cut };
         for (index, (layer, at)) in self.model.layers.iter().zip(&point.layers).enumerate() {
             let arrays = |shard: usize| [(5, &*self.model.parameters.shards[shard]), (6, &*gradient.shards[shard]), (3, &*at.delta)];
             if layer.op == OpModel::Dense {
