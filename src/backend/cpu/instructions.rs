@@ -38,6 +38,19 @@ impl<R, F: FnOnce(MulAdd) -> R> WithSimd for Sums<F> {
     }
 }
 
+/// Has the processor bring the cache line at `place` into its second-level cache, while it goes on; a line that is not there does no harm.
+#[inline(always)]
+pub(super) fn fetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: all such processors have the instruction, and it reads nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _: *const T = place;
+}
+
 /// Ends the use of the upper halves of the vector registers. The products of faer 0.24 do not, and until it is done each call of a function
 /// such as `exp`, in which old and new vector instructions are mixed, takes 150 nanoseconds in place of 4.
 pub(super) fn leave_upper_halves() {
