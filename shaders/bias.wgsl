@@ -1,5 +1,5 @@
 // The sums over the samples that belong to a bias: `bias_sums` of Rδ + λV, `bias_gradient` of δ + λθ.
-// Follows reduce.wgsl, tile.wgsl and weights.wgsl in common/. Grid: (rows, 1, b) workgroups of 64.
+// Follows reduce.wgsl, tile.wgsl and weights.wgsl in common/. Grid: (rows, 1, b) workgroups.
 
 fn store_bias(sum: f32, row: u32, direction: u32, lane: u32) {
     let total = workgroup_sum(sum, lane);

@@ -1,6 +1,6 @@
 // The sums over the samples that belong to a normalization's gain: `gain_sums` of Rδ ⊙ x̂ + δ ⊙ Rx̂ + λV, `gain_sums_first` without the
 // second term, `gain_gradient` of δ ⊙ x̂ + λθ. input = x̂ and tangent_input = Rx̂ have a row for each row of the result.
-// Follows reduce.wgsl and weights.wgsl in common/. Grid: (rows, 1, b) workgroups of 64.
+// Follows reduce.wgsl and weights.wgsl in common/. Grid: (rows, 1, b) workgroups.
 
 fn store_gain(sum: vec4<f32>, row: u32, direction: u32, lane: u32) {
     let total = workgroup_sum(dot(sum, vec4<f32>(1.0)), lane);

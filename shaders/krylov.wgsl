@@ -4,7 +4,7 @@
 // x, y [b, stride]; basis [blocks, b, stride], `blocks` of the blocks q₀, q₁, ... one after another, the first of them number `row` of
 // the basis; scalars [slots, b] with row `slot`; coefficients [capacity + 2, b]; partials [.., b, all_groups]: sums of single
 // workgroups, those of this shard from `first_group` on, added up by a second dispatch over all shards, so that every sum is a fixed
-// tree. G workgroups of 64 share a vector's part, each a contiguous chunk of it, and move 16 bytes a thread a load.
+// tree. G workgroups share a vector's part, each a contiguous chunk of it, and move 16 bytes a thread a load.
 //
 // Entry points and their grids:
 //   dot_partials (G, b), dot_total (1, b): scalars[slot] ← xᵀy + constant, or its root

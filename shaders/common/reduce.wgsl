@@ -1,7 +1,7 @@
 // Sums over the GROUP threads of a workgroup, in a fixed tree: the same bits every time, and an error that grows with the logarithm of
 // the group.
 
-const GROUP: u32 = 64u;
+override GROUP: u32 = 64u;    // a power of two, at most 64
 
 var<workgroup> partial: array<vec4<f32>, 64>;
 

@@ -60,6 +60,10 @@ const LEAST_ROWS: usize = 16;
 /// Rows that a workgroup of any product kernel makes at least.
 const ROWS_OF_A_WORKGROUP: usize = 8;
 
+/// Threads of a workgroup of sums on a software driver: it runs as many at a time, and each bundle of them all the way before the next,
+/// so that larger workgroups would go through memory in as many strides as they have bundles.
+const SOFTWARE_GROUP: f64 = 8.0;
+
 /// Bytes of the largest array where nothing else limits it: at 2.6 GB/s, less than any device's memory moves, a tenth of a second.
 const MAX_ARRAY_BYTES: u64 = 256 << 20;
 
@@ -330,8 +334,12 @@ impl Device {
 
     fn compile(&self, variant: Variant) -> ComputePipeline {
         let entry_point = variant.kernel.entry_point();
+        let (assembly, mut constants) = (variant.assembly(), variant.constants());
+        if self.is_software() && assembly.has_groups() {
+            constants.push(("GROUP", SOFTWARE_GROUP));
+        }
         let mut modules = self.modules.borrow_mut();
-        let module = modules.entry(variant.assembly().wgsl()).or_insert_with_key(|text| {
+        let module = modules.entry(assembly.wgsl()).or_insert_with_key(|text| {
             let descriptor = wgpu::ShaderModuleDescriptor { label: Some(entry_point), source: wgpu::ShaderSource::Wgsl(text.into()) };
             let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
             // SAFETY: only the guard against endless loops is left out, and every loop of our shaders counts up to a bound that does not
@@ -339,7 +347,7 @@ impl Device {
             unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
         });
         let compilation_options = wgpu::PipelineCompilationOptions {
-            constants: &variant.constants(),
+            constants: &constants,
             // All kernels write shared memory before they read it; zeros first, from a single thread, would take longer than a tile.
             zero_initialize_workgroup_memory: false,
         };

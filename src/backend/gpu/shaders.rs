@@ -32,6 +32,11 @@ impl Assembly {
         self.sources.iter().map(|source| source.text).collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether `GROUP` sets the threads of its workgroups.
+    pub fn has_groups(&self) -> bool {
+        self.sources.iter().any(|source| source.path == REDUCE.path)
+    }
+
     /// The file of its entry points, for people.
     pub fn name(&self) -> &'static str {
         self.sources.last().map_or("", |source| source.path)

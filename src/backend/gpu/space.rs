@@ -23,11 +23,14 @@ use crate::krylov::{Slot, VectorSpace};
 use crate::numeric::{Precision, Real};
 use crate::rng::{self, Distribution};
 
-/// Threads of a workgroup in krylov.wgsl and probe.wgsl.
+/// Threads of a workgroup in krylov.wgsl, on hardware, and in probe.wgsl.
 const GROUP: usize = 64;
 
 /// Vec4 that a thread of a Krylov kernel should have to itself before a further workgroup pays.
 const VEC4_PER_THREAD: usize = 16;
+
+/// How many times as much a workgroup takes of a vector on a software driver, which has few to run at a time.
+const SOFTWARE_SHARE: usize = 4;
 
 /// Most workgroups that share a vector: enough to fill any device, and few enough for their sums to be added by one workgroup.
 const MAX_GROUPS: usize = 256;
@@ -61,7 +64,8 @@ pub struct GpuScalars {
 impl GpuSpace {
     pub(super) fn new(device: Rc<Device>, shards: Rc<Shards>) -> Self {
         let most = (MAX_GROUPS / shards.len()).max(1);
-        let groups = shards.iter().map(|shard| groups(shard.stride / 4).min(most)).collect();
+        let share = if device.is_software() { SOFTWARE_SHARE } else { 1 };
+        let groups = shards.iter().map(|shard| groups((shard.stride / 4).div_ceil(share)).min(most)).collect();
         Self { device, shards, groups, partials: RefCell::default() }
     }
 
