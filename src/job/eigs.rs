@@ -188,7 +188,9 @@ pub fn eigs<A: CurvatureOperator>(
         eigenvalue.interval = Some([pair.ritz.value - reach, pair.ritz.value + reach]);
         eigenvalue.mass = is_laid_out.then(|| mass(tensors, &vector));
         listed.push(eigenvalue);
-        rows.push(if options.vectors { vector } else { Vec::new() });
+        if options.vectors {
+            rows.push(vector);
+        }
     }
     let pick = |side: &[usize]| side.iter().map(|&index| listed[index].clone()).collect();
     let eigenvalues = Eigenvalues { largest: pick(&found.chosen.upper), smallest: pick(&found.chosen.lower) }.widened(resolution);

@@ -93,7 +93,10 @@ impl<T: Real> Segment<T> {
         for (l, (layer, Forward { slope, second, standard })) in network.layers().iter().zip(forward).enumerate().rev() {
             let g = std::mem::take(&mut upstream[l + 1]);
             let bend = second.filter(|_| curvature.has_network_curvature()).map(|second| product_of(&g, &second));
-            let delta = slope.as_ref().map_or_else(|| g.clone(), |slope| product_of(&g, slope));
+            let delta = match &slope {
+                Some(slope) => product_of(&g, slope),
+                None => g,
+            };
             backward(layer, standard.as_ref(), &delta, samples, &mut upstream);
             kept.push(LayerSegment {
                 slope: slope.map(|slope| round(&slope, "a derivative", l)).transpose()?,

@@ -150,13 +150,10 @@ impl Tiles {
 
     fn default_of(&self, class: ShapeClass) -> Tile {
         match (class, self.software) {
-            (ShapeClass::Weights(rows, _), true) if self.subgroups => {
-                if rows <= 5 {
-                    Tile::SOFTWARE_SUBGROUP_THIN
-                } else {
-                    Tile::SOFTWARE_SUBGROUP_TALL
-                }
-            }
+            (ShapeClass::Weights(rows, _), true) if self.subgroups => match rows {
+                0..=5 => Tile::SOFTWARE_SUBGROUP_THIN,
+                _ => Tile::SOFTWARE_SUBGROUP_TALL,
+            },
             (ShapeClass::Forward(rows, _) | ShapeClass::Backward(rows, _), true) if self.subgroups => match rows {
                 0..=4 => Tile::SOFTWARE_SUBGROUP_THIN,
                 5 => Tile::SOFTWARE_SUBGROUP,
