@@ -12,6 +12,8 @@
 //!
 //! Where the inputs are mostly zeros, the two products of the first layer are with [compressed](super::compressed) inputs.
 
+use std::cmp::Reverse;
+
 use rayon::prelude::*;
 
 use super::instructions::vectorize;
@@ -164,9 +166,11 @@ pub(super) fn add_operator_product<T: Real>(
         return;
     }
     let tasks = |(column, y)| weight_tasks(shapes, y).into_iter().map(move |task| (column, task));
-    let tasks: Vec<_> = y.chunks_mut(dim).enumerate().flat_map(tasks).collect();
+    let mut tasks: Vec<_> = y.chunks_mut(dim).enumerate().flat_map(tasks).collect();
     sums.resize_with(sums.len().max(tasks.len()), WeightSums::default);
-    tasks.into_par_iter().zip(sums).with_max_len(1).for_each(|((column, mut task), sums)| {
+    // One queue, the longest first: what is left to wait for at the end is then little.
+    tasks.sort_by_key(|(_, task)| Reverse(task.work()));
+    tasks.into_iter().zip(sums).par_bridge().for_each(|((column, mut task), sums)| {
         of_column(column).zip(segments).for_each(|(tangent, segment)| task.add_segment(segment, tangent, sums));
         task.finish(sums);
     });

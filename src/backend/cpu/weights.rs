@@ -98,6 +98,12 @@ impl LayerShape {
 }
 
 impl<T: Real> WeightTask<'_, T> {
+    /// Multiplications for each sample, by which tasks can be told long from short.
+    pub(super) fn work(&self) -> usize {
+        let moves = self.shape.mixed && self.shape.sources[0].layer.is_some();
+        self.weight.len() * if moves { 2 } else { 1 }
+    }
+
     /// Adds what `segment` makes of the product along the direction of `tangent`.
     pub(super) fn add_segment(&mut self, segment: &Segment<T>, tangent: &Tangent<T>, sums: &mut WeightSums<T>) {
         self.add(segment, &tangent.layers[self.layer].delta, Some(tangent).filter(|_| self.shape.mixed), sums);
