@@ -289,10 +289,10 @@ fn cpu_takes_no_more_than_planned() {
     for (mode, form) in Mode::ALL.into_iter().flat_map(|mode| forms.map(|form| (mode, form))) {
         let case = Case { widths: vec![30, 64, 64, 10], form, activation: Activation::Tanh, samples: 900, seed: 602, ..Case::default() };
         let objective = case.objective();
-        let demand = Demand { workload: Workload { columns: 8, vectors: 3, kept_bytes: 0 }, budget: None, mode: Some(mode) };
+        let demand = Demand { workload: Workload { columns: 16, vectors: 3, kept_bytes: 0 }, budget: None, mode: Some(mode) };
         let plan = Cpu::<f32>::plan(&objective, Curvature::Hessian, &demand).unwrap();
         let operator = Cpu::<f32>::with_schedule(&objective, Curvature::Hessian, plan.schedule).unwrap();
-        product(&operator, &case.directions(8));
+        product(&operator, &case.directions(16));
         let planned = |passing: bool| -> u64 {
             let of_operator = plan.classes.iter().filter(|class| class.name != "vectors");
             of_operator.filter(|class| passing || class.name != "passes at the point").map(|class| class.bytes).sum()

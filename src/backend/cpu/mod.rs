@@ -45,7 +45,7 @@ pub use space::{CpuBasis, CpuBlock, CpuScalars, CpuSpace};
 const WAVE: usize = 2048;
 
 /// Columns at once at most; more do not make the products faster.
-const MAX_COLUMNS: usize = 8;
+const MAX_COLUMNS: usize = 16;
 
 /// Bytes of scratch that the number of columns at once is chosen for.
 const SCRATCH_BYTES: usize = 64 << 20;
