@@ -56,6 +56,11 @@ fn dot<T: Real, U: Real>(mul_add: MulAdd, x: &[T], y: &[U]) -> f64 {
     dots(mul_add, [x], y)[0]
 }
 
+/// y ← 0.
+pub(super) fn par_clear<T: Real>(y: &mut [T]) {
+    y.par_chunks_mut(CHUNKS_PER_TASK * CHUNK).for_each(|y| y.fill(T::ZERO));
+}
+
 /// y ← y − a·x, each element rounded once.
 pub(super) fn par_sub_scaled<T: Real>(y: &mut [T], a: f64, x: &[T]) {
     y.par_chunks_mut(CHUNKS_PER_TASK * CHUNK).zip(x.par_chunks(CHUNKS_PER_TASK * CHUNK)).for_each(|(y, x)| {

@@ -250,7 +250,7 @@ impl<T: Real> Cpu<T> {
 
     /// y ← λ·x where x decays, 0 elsewhere, column by column.
     fn assign_decay(&self, factor: f64, x: &[T], y: &mut [T]) {
-        y.fill(T::ZERO);
+        chunks::par_clear(y);
         if factor == 0.0 {
             return;
         }

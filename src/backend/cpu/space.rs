@@ -107,7 +107,8 @@ impl<T: Real> VectorSpace for CpuSpace<T> {
 
     fn block(&self, columns: usize) -> Result<CpuBlock<T>> {
         let mut values = reserved(self.dim, columns)?;
-        values.resize(self.dim * columns, T::ZERO);
+        // Pages are taken as they are written, by all threads at once.
+        values.par_extend(rayon::iter::repeat_n(T::ZERO, self.dim * columns).with_min_len(CHUNK));
         Ok(CpuBlock { values, columns })
     }
 
