@@ -214,8 +214,14 @@ impl SpotCheck<'_> {
         let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
         let reference = || Reference::new(&subset, curvature);
         Ok(match self.choice {
-            Choice::CpuF32 => Pair::CpuF32(Box::new(Cpu::new(&subset, curvature)?), reference()?),
-            Choice::CpuF64 => Pair::CpuF64(Box::new(Cpu::new(&subset, curvature)?), reference()?),
+            Choice::CpuF32 => {
+                let (operator, reference) = rayon::join(|| Cpu::new(&subset, curvature), reference);
+                Pair::CpuF32(Box::new(operator?), reference?)
+            }
+            Choice::CpuF64 => {
+                let (operator, reference) = rayon::join(|| Cpu::new(&subset, curvature), reference);
+                Pair::CpuF64(Box::new(operator?), reference?)
+            }
             Choice::Gpu(device) => Pair::Gpu(Box::new(Gpu::new(&subset, curvature, device)?), reference()?),
             Choice::Reference => Pair::Reference,
         })

@@ -84,13 +84,14 @@ pub type Scalars<A> = <<A as LinearOperator>::Space as VectorSpace>::Scalars;
 /// A basis in the space of operator `A`.
 pub type Basis<A> = <<A as LinearOperator>::Space as VectorSpace>::Basis;
 
-/// A v for the n numbers of `v`, by way of the host. A readback.
+/// A v for vectors of n numbers one after another in `v`, by way of the host. A readback.
 ///
 /// # Errors
 /// Device failure.
 pub fn product<A: LinearOperator>(operator: &A, v: &[f64]) -> Result<Vec<f64>> {
     let space = operator.space();
-    let (mut x, mut y) = (space.block(1)?, space.block(1)?);
+    let columns = v.len() / space.dim();
+    let (mut x, mut y) = (space.block(columns)?, space.block(columns)?);
     space.upload(v, &mut x)?;
     operator.apply(&x, &mut y)?;
     space.download(&y)

@@ -200,12 +200,12 @@ impl LinearOperator for Reference {
         assert_eq!(x.len(), y.len(), "columns");
         y.iter_mut().for_each(|y| y.fill(0.0));
         self.for_each_panel(|panel| {
-            for (x, y) in x.iter().zip(y.iter_mut()) {
+            x.par_iter().zip(y.par_iter_mut()).for_each(|(x, y)| {
                 let ranges = self.layout.layers();
                 let tangents: Vec<Tangent> =
                     panel.par_iter().map(|primal| primal.tangent(&self.objective, self.curvature, ranges, x)).collect();
                 self.add_products(panel, &tangents, y);
-            }
+            });
         });
         for (x, y) in x.iter().zip(y) {
             if self.curvature.has_weight_decay() {
