@@ -19,12 +19,13 @@ pub(super) fn measured<S: VectorSpace>(space: &S, seed: u64, product: Option<Pro
 
 /// |fl(vᵀv) − vᵀv|/vᵀv for a Gaussian probe v, which the host knows to the bit. One readback.
 fn dot_error<S: VectorSpace>(space: &S, seed: u64) -> Result<f64> {
-    let exact: f64 = match space.precision() {
-        Precision::F32 => probe::<f32>(space.dim(), seed).into_iter().map(|x| f64::from(x).powi(2)).sum(),
-        Precision::F64 => probe::<f64>(space.dim(), seed).into_iter().map(|x| x * x).sum(),
+    let probe: Vec<f64> = match space.precision() {
+        Precision::F32 => probe::<f32>(space.dim(), seed).into_iter().map(f64::from).collect(),
+        Precision::F64 => probe(space.dim(), seed),
     };
+    let exact: f64 = probe.iter().map(|x| x * x).sum();
     let (mut vector, mut scalars) = (space.block(1)?, space.scalars(1, 1)?);
-    space.fill(&mut vector, Distribution::Gaussian, seed, 0)?;
+    space.upload(&probe, &mut vector)?;
     space.dot(&vector, &vector, &mut scalars, Slot(0))?;
     Ok((space.read(&scalars)?[0] - exact).abs() / exact)
 }

@@ -264,7 +264,7 @@ impl Network {
 
     /// All parameters as one vector θ, in the order of [`Layout`].
     pub fn parameters(&self) -> Vec<f64> {
-        self.layers.iter().flat_map(|layer| layer.op.parameters()).flatten().flatten().copied().collect()
+        self.layers.iter().flat_map(|layer| layer.op.parameters()).flatten().map(Vec::as_slice).collect::<Vec<_>>().concat()
     }
 
     /// The numbers besides the parameters that the function depends on: ε of each normalization and running statistics, layer by layer.
