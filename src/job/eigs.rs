@@ -6,14 +6,14 @@ use super::blocks::BlockRecord;
 use super::context::JobContext;
 use super::floor;
 use super::memory;
-use super::pairs::{certify, downloaded, mass};
+use super::pairs::{certify, mass, orient};
 use super::progress::Stage;
 use super::record::{Eigenvalue, Eigenvalues, Header, Meter, Stats};
 use crate::backend::{OperatorJob, ProductError, SpotCheck};
 use crate::curvature::{CurvatureOperator, Workload};
 use crate::error::{Error, Result};
 use crate::estimate::Floor;
-use crate::krylov::{Block, EigenOptions, EigenSolution, Termination, TolOf, VectorSpace as _, Wanted, eigenpairs, power_iteration};
+use crate::krylov::{Block, EigenOptions, EigenSolution, Slot, Termination, TolOf, VectorSpace as _, Wanted, eigenpairs, power_iteration};
 use crate::numeric::Precision;
 use crate::rng::{self, Distribution};
 
@@ -162,8 +162,11 @@ pub fn eigs<A: CurvatureOperator>(
     let meter = Meter::start(operator, context);
     let (plan, planned) = plan(operator, options)?;
     let mut warnings = [operator.warnings(), context.subject.notices.clone(), planned].concat();
-    let starts = warm_starts(operator, start, plan.width, plan.seed)?;
-    let header = Header::new("hesper.eigs/1", operator, context)?;
+    let (header, gradient) = Header::with_gradient("hesper.eigs/1", operator, context)?;
+    let starts = match plan.wanted {
+        Wanted::Ends { bottom: 0, .. } if start.is_empty() => vec![start_along(operator, gradient, plan.seed)?],
+        _ => warm_starts(operator, start, plan.width, plan.seed)?,
+    };
     let observe = |_products, converged, wanted| context.progress.update(Stage::Eigenpairs, converged as u64, wanted as u64);
     let found = match options.method {
         EigsMethod::ThickRestart => eigenpairs(operator, &plan, starts, &observe)?,
@@ -179,7 +182,7 @@ pub fn eigs<A: CurvatureOperator>(
     let mut listed = Vec::new();
     let mut rows = Vec::new();
     for (pair, &measured) in found.pairs.iter().zip(&certificates.residuals) {
-        let vector = if is_laid_out || options.vectors { downloaded(operator, pair)? } else { Vec::new() };
+        let mut vector = if is_laid_out || options.vectors { operator.space().download(&pair.vector)? } else { Vec::new() };
         let mut eigenvalue = Eigenvalue::new(pair.ritz, plan.tol * found.scale);
         eigenvalue.converged = pair.error <= plan.tol * found.scale;
         eigenvalue.measured_residual = measures.then_some(measured);
@@ -189,6 +192,7 @@ pub fn eigs<A: CurvatureOperator>(
         eigenvalue.mass = is_laid_out.then(|| mass(tensors, &vector));
         listed.push(eigenvalue);
         if options.vectors {
+            orient(&mut vector);
             rows.push(vector);
         }
     }
@@ -297,6 +301,19 @@ fn convergence_warning<A: CurvatureOperator>(found: &EigenSolution<A>, plan: &Ei
     })
 }
 
+/// A random direction and the unit vector `gradient` (or 0) in equal parts: a start for the largest eigenvalues alone. Most of a gradient
+/// lies along their eigenvectors (Gur-Ari, Roberts and Dyer 2018), and it is known already; the random part holds all others.
+fn start_along<A: CurvatureOperator>(operator: &A, mut gradient: Block<A>, seed: u64) -> Result<Block<A>> {
+    let space = operator.space();
+    let (mut start, mut scalars) = (space.block(1)?, space.scalars(2, 1)?);
+    space.fill(&mut start, Distribution::Gaussian, seed, START_PROBE)?;
+    space.normalize(&mut start, &mut scalars, Slot(0))?;
+    // The norm is 1, or 0 of a gradient that vanishes.
+    space.normalize(&mut gradient, &mut scalars, Slot(1))?;
+    space.sub_scaled(&mut start, &scalars, Slot(1), &gradient)?;
+    Ok(start)
+}
+
 /// Random combinations of the unit vectors along those of `start`, at most `width`, each with a little of everything else.
 fn warm_starts<A: CurvatureOperator>(operator: &A, start: &[f64], width: usize, seed: u64) -> Result<Vec<Block<A>>> {
     let space = operator.space();
@@ -309,9 +326,8 @@ fn warm_starts<A: CurvatureOperator>(operator: &A, start: &[f64], width: usize, 
     if let Some(at) = norms.iter().position(|norm| !norm.is_normal()) {
         return Err(Error::Input(format!("start vector {at} has norm {}: it must be finite and not zero", norms[at])));
     }
-    // Numbers of the generator that the solver does not come to.
     (0..width.min(vectors.len()))
-        .zip(u32::MAX / 2..)
+        .zip(START_PROBE..)
         .map(|(_, probe)| {
             let mut weights = vec![0.0; vectors.len()];
             rng::fill(Distribution::Gaussian, seed, probe, &mut weights);
@@ -328,6 +344,9 @@ fn warm_starts<A: CurvatureOperator>(operator: &A, start: &[f64], width: usize, 
         })
         .collect()
 }
+
+/// The generator's number of the first start: one that the solver does not come to.
+const START_PROBE: u32 = u32::MAX / 2;
 
 /// The norm of what a warm start has of everything else: enough for parallel vectors not to vanish in single precision.
 const LITTLE: f64 = 1e-4;

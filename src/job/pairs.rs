@@ -1,5 +1,7 @@
 //! What one more product for each eigenpair proves of it, and where in the network its vector lies.
 
+use rayon::prelude::*;
+
 use super::context::JobContext;
 use super::progress::Stage;
 use crate::curvature::CurvatureOperator;
@@ -7,6 +9,9 @@ use crate::error::Result;
 use crate::estimate::Deflation;
 use crate::krylov::{EigenPair, Slot, VectorSpace as _};
 use crate::model::Tensor;
+
+/// Numbers whose squares one task sums.
+const CHUNK: usize = 4096;
 
 /// Unit eigenvectors.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,15 +79,8 @@ pub(super) fn certify<A: CurvatureOperator>(
     Ok(Certificates { residuals, orthogonality })
 }
 
-/// The vector's numbers on the host. An eigenvector's sign means nothing: the component of largest magnitude becomes positive.
-pub(super) fn downloaded<A: CurvatureOperator>(operator: &A, pair: &EigenPair<A>) -> Result<Vec<f64>> {
-    let mut vector = operator.space().download(&pair.vector)?;
-    orient(&mut vector);
-    Ok(vector)
-}
-
-/// Turns the vector so that its component of largest magnitude is positive.
-fn orient(vector: &mut [f64]) {
+/// Turns an eigenvector, whose sign means nothing, so that its component of largest magnitude is positive.
+pub(super) fn orient(vector: &mut [f64]) {
     let largest = vector.iter().fold(0.0, |largest: f64, &x| if x.abs() > largest.abs() { x } else { largest });
     if largest < 0.0 {
         vector.iter_mut().for_each(|x| *x = -*x);
@@ -106,7 +104,11 @@ impl Eigenvectors {
 
 /// The share of a vector's sum of squares in each of `tensors`.
 pub(super) fn mass(tensors: &[Tensor], vector: &[f64]) -> Vec<f64> {
-    let square = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>();
+    // In chunks of a fixed size, whose order does not depend on the threads.
+    let square = |values: &[f64]| {
+        let chunks: Vec<f64> = values.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|x| x * x).sum()).collect();
+        chunks.iter().sum::<f64>()
+    };
     let total = square(vector);
     tensors.iter().map(|tensor| square(&vector[tensor.range.clone()]) / total).collect()
 }

@@ -9,7 +9,7 @@ use super::progress::Stage;
 use crate::curvature::{BackendInfo, CurvatureOperator};
 use crate::error::{Error, Result};
 use crate::estimate::Quadrature;
-use crate::krylov::{Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
+use crate::krylov::{Block, Extremes, LanczosSeconds, RitzValue, Slot, Termination, VectorSpace as _};
 use crate::model::{Decay, Layer, Loss, Network, Reduction, Terms};
 
 /// `model`.
@@ -159,11 +159,20 @@ impl Preconditioner {
 impl Header {
     /// Computes loss and gradient norm, in one readback.
     pub(super) fn new<A: CurvatureOperator>(schema: &'static str, operator: &A, context: &JobContext<'_>) -> Result<Self> {
+        Ok(Self::with_gradient(schema, operator, context)?.0)
+    }
+
+    /// The same, and the gradient's direction: a unit vector, or 0.
+    pub(super) fn with_gradient<A: CurvatureOperator>(
+        schema: &'static str,
+        operator: &A,
+        context: &JobContext<'_>,
+    ) -> Result<(Self, Block<A>)> {
         let subject = &context.subject;
         context.progress.update(Stage::Loss, 0, 1);
-        let (value, gradient_norm) = loss_and_gradient_norm(operator)?;
+        let (value, gradient_norm, direction) = loss_and_direction(operator)?;
         context.progress.update(Stage::Loss, 1, 1);
-        Ok(Self {
+        let header = Self {
             schema,
             version: env!("CARGO_PKG_VERSION"),
             model: subject.model.clone(),
@@ -180,7 +189,8 @@ impl Header {
             backend: operator.info(),
             operator: subject.operator(),
             view: subject.view.clone(),
-        })
+        };
+        Ok((header, direction))
     }
 
     /// n, the dimension of the operator.
@@ -197,8 +207,8 @@ pub(super) fn loss_and_gradient<A: CurvatureOperator>(operator: &A) -> Result<(f
     Ok((space.read(&scalars)?[0], space.download(&gradient)?))
 }
 
-/// f(θ) and ‖∇f(θ)‖. One readback.
-pub(super) fn loss_and_gradient_norm<A: CurvatureOperator>(operator: &A) -> Result<(f64, f64)> {
+/// f(θ), ‖∇f(θ)‖ and ∇f(θ)/‖∇f(θ)‖, 0 where the gradient is. One readback.
+pub(super) fn loss_and_direction<A: CurvatureOperator>(operator: &A) -> Result<(f64, f64, Block<A>)> {
     let space = operator.space();
     let (loss, norm) = (Slot(0), Slot(1));
     let (mut gradient, mut scalars) = (space.block(1)?, space.scalars(2, 1)?);
@@ -211,7 +221,7 @@ pub(super) fn loss_and_gradient_norm<A: CurvatureOperator>(operator: &A) -> Resu
             "loss is {loss}, gradient norm {norm}: the network has diverged on this data; check the weights and --x-scale"
         )));
     }
-    Ok((loss, norm))
+    Ok((loss, norm, gradient))
 }
 
 /// One extreme eigenvalue.

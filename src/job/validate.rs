@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::context::JobContext;
 use super::memory;
 use super::progress::Stage;
-use super::record::{Header, Meter, Stats, loss_and_gradient_norm};
+use super::record::{Header, Meter, Stats, loss_and_direction};
 use crate::backend::{self, BackendKind, BackendOptions, OperatorJob, SpotCheck};
 use crate::curvature::{BackendInfo, Curvature, CurvatureOperator, Objective, Workload};
 use crate::error::{Error, Result};
@@ -154,7 +154,7 @@ pub fn validate<A: CurvatureOperator, R: CurvatureOperator>(
         Precision::F64 => 1e-12,
     };
     let header = Header::new("hesper.validate/1", candidate, context)?;
-    let (loss, gradient_norm) = loss_and_gradient_norm(reference)?;
+    let (loss, gradient_norm, _) = loss_and_direction(reference)?;
     let loss = Compared { candidate: header.loss.value, reference: loss };
     let gradient_norm = Compared { candidate: header.loss.gradient_norm, reference: gradient_norm };
     let (products, asymmetry) = compare_products(candidate, reference, context, options)?;

@@ -392,9 +392,9 @@ fn value_error(values: &[f64], residual: impl Fn(usize) -> f64, index: usize) ->
     if gap > r { r * r / gap } else { r }
 }
 
-/// Vectors at which a search of `len` looks next.
+/// Vectors at which a search of `len` looks next: each of the first, where outliers converge.
 fn further(len: usize) -> usize {
-    len + (len / 10).max(2)
+    len + if len < 20 { 1 } else { len / 10 }
 }
 
 /// What a pair at `distance` inside with `residual` can add to what lies beyond.
