@@ -178,6 +178,11 @@ fn schedule(objective: &Objective) -> Schedule {
     Schedule { mode: Mode::Recomputed, micro_batch: (GROUPS_AT_ONCE * LANES).min(objective.samples()) }
 }
 
+/// Columns that `groups` groups are multiplied with at once: one group keeps one thread busy.
+fn columns_at_once(groups: usize) -> usize {
+    if groups == 1 { 2 } else { 1 }
+}
+
 /// Bytes of the groups that are at work at once.
 fn group_bytes(objective: &Objective) -> usize {
     let network = objective.network();
@@ -185,8 +190,9 @@ fn group_bytes(objective: &Objective) -> usize {
     let norms: usize =
         network.layers().iter().filter_map(|layer| if let Op::Norm(norm) = &layer.op { Some(norm.width) } else { None }).sum();
     // A group holds z_0, g_0 and five arrays of every layer's width, its tangent R z_0, R g_0 and four; a normalization three and two.
-    let group = 4 * network.inputs() + 9 * widths + 5 * norms;
-    group * size_of::<Lanes>() * GROUPS_AT_ONCE.min(objective.samples().div_ceil(LANES))
+    let (group, tangent) = (2 * network.inputs() + 5 * widths + 3 * norms, 2 * network.inputs() + 4 * widths + 2 * norms);
+    let groups = GROUPS_AT_ONCE.min(objective.samples().div_ceil(LANES));
+    groups * (group + columns_at_once(groups) * tangent) * size_of::<Lanes>()
 }
 
 impl LinearOperator for Reference {
@@ -200,12 +206,15 @@ impl LinearOperator for Reference {
         assert_eq!(x.len(), y.len(), "columns");
         y.iter_mut().for_each(|y| y.fill(0.0));
         self.for_each_panel(|panel| {
-            x.par_iter().zip(y.par_iter_mut()).for_each(|(x, y)| {
-                let ranges = self.layout.layers();
-                let tangents: Vec<Tangent> =
-                    panel.par_iter().map(|primal| primal.tangent(&self.objective, self.curvature, ranges, x)).collect();
-                self.add_products(panel, &tangents, y);
-            });
+            let at_once = columns_at_once(panel.len());
+            for (x, y) in x.chunks(at_once).zip(y.chunks_mut(at_once)) {
+                x.par_iter().zip(y).for_each(|(x, y)| {
+                    let ranges = self.layout.layers();
+                    let tangents: Vec<Tangent> =
+                        panel.par_iter().map(|primal| primal.tangent(&self.objective, self.curvature, ranges, x)).collect();
+                    self.add_products(panel, &tangents, y);
+                });
+            }
         });
         for (x, y) in x.iter().zip(y) {
             if self.curvature.has_weight_decay() {
