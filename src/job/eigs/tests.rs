@@ -167,20 +167,26 @@ fn nonsense_is_refused() {
     }
 }
 
-/// f(θ) = ½ θᵀAθ at θ = (1, ..., 1): the gradient A·1 lies along the few eigenvectors whose values are not 0, a random start hardly does.
+/// f(θ) = ½ θᵀAθ at θ = (1, ..., 1): the gradient A·1 lies along the few eigenvectors whose values are not small, a random start hardly does.
 #[test]
 fn the_gradient_saves_products() {
-    let spectrum: Vec<f64> = (0..4000).map(|i| if i % 400 == 0 { 4.0 + f64::from(i).sin() } else { 1e-3 * f64::from(i).cos() }).collect();
-    let options = EigsOptions { bottom: 0, confirm: false, ..Default::default() };
-    let random: Vec<f64> = (0..4000).map(|i| f64::from(i).sin()).collect();
+    let spectrum: Vec<f64> = (0..4000).map(|i| if i % 400 == 0 { 4.0 + f64::from(i).sin() } else { 1e-2 * f64::from(i).cos() }).collect();
+    let options = EigsOptions { bottom: 0, tol: Some(1e-5), confirm: false, ..Default::default() };
     let products = |start: &[f64]| {
         let report = eigs(&MatrixOperator::diagonal(spectrum.clone()), &context(), &options, start, None).unwrap();
         assert!(report.accuracy_reached);
-        assert_ends(&report, &spectrum, 1e-10);
+        assert_ends(&report, &spectrum, 1e-5);
         report.steps
     };
-    let (along, elsewhere) = (products(&[]), products(&random));
-    assert!(along < elsewhere, "{along} products from the gradient, {elsewhere} from a random start");
+    let along = products(&[]);
+    let of_random_starts: Vec<usize> = (0..8)
+        .map(|seed| {
+            let mut start = vec![0.0; 4000];
+            rng::fill(Distribution::Gaussian, seed, 0, &mut start);
+            products(&start)
+        })
+        .collect();
+    assert!(of_random_starts.iter().all(|&steps| along < steps), "{along} from the gradient, {of_random_starts:?} from random starts");
 }
 
 /// Where the gradient vanishes the start is random alone.
