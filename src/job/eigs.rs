@@ -163,10 +163,7 @@ pub fn eigs<A: CurvatureOperator>(
     let (plan, planned) = plan(operator, options)?;
     let mut warnings = [operator.warnings(), context.subject.notices.clone(), planned].concat();
     let (header, gradient) = Header::with_gradient("hesper.eigs/1", operator, context)?;
-    let starts = match plan.wanted {
-        Wanted::Ends { bottom: 0, .. } if start.is_empty() => vec![start_along(operator, gradient, plan.seed)?],
-        _ => warm_starts(operator, start, plan.width, plan.seed)?,
-    };
+    let starts = starts(operator, &plan, start, gradient)?;
     let observe = |_products, converged, wanted| context.progress.update(Stage::Eigenpairs, converged as u64, wanted as u64);
     let found = match options.method {
         EigsMethod::ThickRestart => eigenpairs(operator, &plan, starts, &observe)?,
@@ -299,6 +296,14 @@ fn convergence_warning<A: CurvatureOperator>(found: &EigenSolution<A>, plan: &Ei
             found.margin
         )
     })
+}
+
+/// What a search begins with; the `gradient` is let go before it does.
+fn starts<A: CurvatureOperator>(operator: &A, plan: &EigenOptions, start: &[f64], gradient: Block<A>) -> Result<Vec<Block<A>>> {
+    match plan.wanted {
+        Wanted::Ends { bottom: 0, .. } if start.is_empty() => Ok(vec![start_along(operator, gradient, plan.seed)?]),
+        _ => warm_starts(operator, start, plan.width, plan.seed),
+    }
 }
 
 /// A random direction and the unit vector `gradient` (or 0) in equal parts: a start for the largest eigenvalues alone. Most of a gradient
