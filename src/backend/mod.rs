@@ -20,7 +20,7 @@ pub use self::spot_check::ProductError;
 use crate::curvature::{Curvature, CurvatureOperator, Demand, MemoryPlan, Mode, Objective, View, Viewed, Workload};
 use crate::error::{Error, Result};
 use crate::model::{Layout, Network};
-use crate::numeric::Precision;
+use crate::numeric::{Precision, Real};
 
 /// The user's choice of a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,17 +212,10 @@ impl SpotCheck<'_> {
 
     fn make_pair(&self, samples: usize) -> Result<Pair> {
         let (subset, curvature) = (self.objective.select(&(0..samples).collect::<Vec<_>>())?, self.curvature);
-        let reference = || Reference::new(&subset, curvature);
         Ok(match self.choice {
-            Choice::CpuF32 => {
-                let (operator, reference) = rayon::join(|| Cpu::new(&subset, curvature), reference);
-                Pair::CpuF32(Box::new(operator?), reference?)
-            }
-            Choice::CpuF64 => {
-                let (operator, reference) = rayon::join(|| Cpu::new(&subset, curvature), reference);
-                Pair::CpuF64(Box::new(operator?), reference?)
-            }
-            Choice::Gpu(device) => Pair::Gpu(Box::new(Gpu::new(&subset, curvature, device)?), reference()?),
+            Choice::CpuF32 => cpu_pair(&subset, curvature, Pair::CpuF32)?,
+            Choice::CpuF64 => cpu_pair(&subset, curvature, Pair::CpuF64)?,
+            Choice::Gpu(device) => Pair::Gpu(Box::new(Gpu::new(&subset, curvature, device)?), Reference::new(&subset, curvature)?),
             Choice::Reference => Pair::Reference,
         })
     }
@@ -230,6 +223,12 @@ impl SpotCheck<'_> {
     fn worst_error<A: CurvatureOperator>(&self, operator: &A, reference: &Reference, seed: u64) -> Result<(f64, f64)> {
         spot_check::worst_error(&Viewed::new(operator, self.view)?, &Viewed::new(reference, self.view)?, seed)
     }
+}
+
+/// Both operators of a pair on the CPU, made at once.
+fn cpu_pair<T: Real>(objective: &Objective, curvature: Curvature, pair: impl FnOnce(Box<Cpu<T>>, Reference) -> Pair) -> Result<Pair> {
+    let (operator, reference) = rayon::join(|| Cpu::new(objective, curvature), || Reference::new(objective, curvature));
+    Ok(pair(Box::new(operator?), reference?))
 }
 
 /// Where a job will run, and how it fits into the memory there.
